@@ -1,0 +1,503 @@
+r"""Attention: each position asks, every position answers, and the answers are mixed.
+
+Positions are rows. ``query``, ``key`` and ``value`` end in the axes
+``(positions, features)``; every axis before them is a batch axis and broadcasts.
+A mask is boolean and True where attention is allowed.
+"""
+
+from math import inf, sqrt
+
+import numpy as np
+from array_api_compat import array_namespace, device
+
+from lmmath._checks import require_floating, require_matrices, require_positive_integer
+
+
+def softmax(x, axis=-1):
+    r"""Turn scores into positive weights that sum to one.
+
+    .. math::
+
+        \operatorname{softmax}(x)_i = \frac{e^{x_i}}{\sum_j e^{x_j}}
+                                    = \frac{e^{x_i - m}}{\sum_j e^{x_j - m}},
+        \qquad m = \max_j x_j
+
+    The second form is the one computed. Its largest exponent is 0, so it cannot overflow.
+
+    Parameters
+    ----------
+    x : array, floating-point, any shape
+        Scores (logits): dimensionless, any real number, or :math:`-\infty` for weight zero.
+    axis : int
+        The axis along which the weights sum to one.
+
+    Returns
+    -------
+    array
+        Weights in [0, 1], with the shape and dtype of ``x``.
+        A slice whose scores are all :math:`-\infty` has no weights: it comes out as NaN.
+
+    Raises
+    ------
+    TypeError
+        If ``x`` is not a floating-point array.
+    ValueError
+        If ``x`` is empty along ``axis``.
+
+    References
+    ----------
+    Bridle (1990), "Probabilistic interpretation of feedforward classification network
+    outputs".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> softmax(np.log([1.0, 2.0, 5.0]))
+    array([0.125, 0.25 , 0.625])
+    >>> softmax(np.asarray([1000.0, 1000.0]))
+    array([0.5, 0.5])
+    """
+    _require_scores(x, axis)
+    xp = array_namespace(x)
+    exponentials = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
+    return exponentials / xp.sum(exponentials, axis=axis, keepdims=True)
+
+
+def log_softmax(x, axis=-1):
+    r"""Take the logarithm of the softmax without ever rounding a weight to zero.
+
+    .. math::
+
+        \log \operatorname{softmax}(x)_i = (x_i - m) - \log \sum_j e^{x_j - m},
+        \qquad m = \max_j x_j
+
+    Parameters
+    ----------
+    x : array, floating-point, any shape
+        Scores (logits), dimensionless.
+    axis : int
+        The axis along which the weights sum to one.
+
+    Returns
+    -------
+    array
+        Logarithms of the weights, in nats, with the shape and dtype of ``x``.
+
+    Raises
+    ------
+    TypeError
+        If ``x`` is not a floating-point array.
+    ValueError
+        If ``x`` is empty along ``axis``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> log_softmax(np.asarray([0.0, -2000.0]))  # log(softmax(x)) would give -inf
+    array([    0., -2000.])
+    """
+    _require_scores(x, axis)
+    xp = array_namespace(x)
+    shifted = x - xp.max(x, axis=axis, keepdims=True)
+    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
+
+
+def softmax_jacobian(weights):
+    r"""Differentiate the softmax: how each weight answers to each score.
+
+    .. math::
+
+        \frac{\partial a_i}{\partial x_j} = a_i (\delta_{ij} - a_j),
+        \qquad a = \operatorname{softmax}(x)
+
+    Parameters
+    ----------
+    weights : array, floating-point, shape (..., n)
+        The weights :math:`a`, the softmax of some scores over the last axis.
+
+    Returns
+    -------
+    array, shape (..., n, n)
+        Row ``i``, column ``j`` holds :math:`\partial a_i / \partial x_j`.
+
+    Raises
+    ------
+    TypeError
+        If ``weights`` is not a floating-point array.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> softmax_jacobian(np.asarray([0.5, 0.5]))
+    array([[ 0.25, -0.25],
+           [-0.25,  0.25]])
+    """
+    require_floating(weights=weights)
+    xp = array_namespace(weights)
+    identity = xp.eye(weights.shape[-1], dtype=weights.dtype, device=device(weights))
+    return weights[..., :, None] * (identity - weights[..., None, :])
+
+
+def entropy(weights, axis=-1):
+    r"""Measure how evenly weights are spread.
+
+    .. math:: H(a) = -\sum_i a_i \log a_i, \qquad 0 \log 0 = 0
+
+    Parameters
+    ----------
+    weights : array, floating-point, any shape
+        Non-negative numbers that sum to one along ``axis``.
+    axis : int
+        The axis that is summed.
+
+    Returns
+    -------
+    array
+        Entropy in nats: 0 when one weight holds everything, :math:`\log n` when
+        ``n`` weights are equal. The shape is that of ``weights`` without ``axis``.
+
+    Raises
+    ------
+    TypeError
+        If ``weights`` is not a floating-point array.
+
+    References
+    ----------
+    Shannon (1948), "A mathematical theory of communication", section 6.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> entropy(np.asarray([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])).round(4)
+    array([0.6931, 0.    ])
+    """
+    require_floating(weights=weights)
+    xp = array_namespace(weights)
+    logarithms = xp.log(xp.where(weights > 0, weights, xp.ones_like(weights)))
+    return xp.abs(xp.sum(weights * logarithms, axis=axis))  # every term is <= 0
+
+
+def causal_mask(n):
+    r"""Allow each position to attend to itself and to the positions before it.
+
+    .. math:: M_{ij} = \text{True} \iff j \le i
+
+    Parameters
+    ----------
+    n : int
+        Number of positions.
+
+    Returns
+    -------
+    numpy.ndarray of bool, shape (n, n)
+        Row ``i`` is a query, column ``j`` a key. The attention functions take it with
+        queries and keys of any array library.
+
+    Raises
+    ------
+    ValueError
+        If ``n`` is not an integer of at least 1.
+
+    Examples
+    --------
+    >>> causal_mask(3).astype(int)
+    array([[1, 0, 0],
+           [1, 1, 0],
+           [1, 1, 1]])
+    """
+    require_positive_integer(n=n)
+    positions = np.arange(n)
+    return positions[None, :] <= positions[:, None]
+
+
+def attention_weights(query, key, mask=None, scale=None):
+    r"""Say how much each query attends to each key.
+
+    .. math:: A = \operatorname{softmax}\!\left(\frac{Q K^\top}{\sqrt{d_k}}\right)
+
+    Parameters
+    ----------
+    query : array, floating-point, shape (..., n_queries, d_k)
+        :math:`Q`, one question per row.
+    key : array, floating-point, shape (..., n_keys, d_k)
+        :math:`K`, one label per row.
+    mask : boolean array, broadcastable to (..., n_queries, n_keys), optional
+        True where attention is allowed. May be a NumPy array whatever ``query`` is.
+    scale : float, optional
+        What the scores :math:`QK^\top` are multiplied by; :math:`1/\sqrt{d_k}` if not given.
+
+    Returns
+    -------
+    array, shape (..., n_queries, n_keys)
+        :math:`A`. Each row sums to one, and is exactly zero where the mask is False.
+        The row of a query that may attend to nothing is all zeros.
+
+    Raises
+    ------
+    TypeError
+        If ``query`` or ``key`` is not floating-point, or ``mask`` is not boolean.
+    ValueError
+        If the shapes do not fit together.
+
+    References
+    ----------
+    Vaswani et al. (2017), "Attention is all you need", equation 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> query, key = np.asarray([[2.0, 0.0]]), np.asarray([[1.0, 0.0], [0.0, 1.0]])
+    >>> attention_weights(query, key).round(3)
+    array([[0.804, 0.196]])
+    >>> attention_weights(query, key, mask=np.asarray([[False, True]]))
+    array([[0., 1.]])
+    """
+    _require_fitting(query, key)
+    xp = array_namespace(query, key)
+    scale = 1 / sqrt(query.shape[-1]) if scale is None else scale
+    scores = (query * scale) @ xp.matrix_transpose(key)  # (..., n_queries, n_keys)
+    if mask is None:
+        return softmax(scores)
+    mask = _mask_like(scores, mask)
+    # A row with nothing allowed would be 0/0: it goes through the softmax unmasked.
+    blocked = ~mask & xp.any(mask, axis=-1, keepdims=True)
+    weights = softmax(xp.where(blocked, xp.full_like(scores, -inf), scores))
+    return xp.where(mask, weights, xp.zeros_like(weights))
+
+
+def scaled_dot_product_attention(query, key, value, mask=None, scale=None):
+    r"""Answer each query with the average of the values, weighted by its attention.
+
+    .. math::
+
+        \operatorname{Attention}(Q, K, V)
+        = \operatorname{softmax}\!\left(\frac{Q K^\top}{\sqrt{d_k}}\right) V
+
+    Parameters
+    ----------
+    query : array, floating-point, shape (..., n_queries, d_k)
+        :math:`Q`, one question per row.
+    key : array, floating-point, shape (..., n_keys, d_k)
+        :math:`K`, one label per row.
+    value : array, floating-point, shape (..., n_keys, d_v)
+        :math:`V`, what each key's position has to say.
+    mask : boolean array, broadcastable to (..., n_queries, n_keys), optional
+        True where attention is allowed. May be a NumPy array whatever ``query`` is.
+    scale : float, optional
+        What the scores :math:`QK^\top` are multiplied by; :math:`1/\sqrt{d_k}` if not given.
+
+    Returns
+    -------
+    array, shape (..., n_queries, d_v)
+        One mixed value per query. A query that may attend to nothing gets zeros.
+
+    Raises
+    ------
+    TypeError
+        If an array is not floating-point, or ``mask`` is not boolean.
+    ValueError
+        If the shapes do not fit together.
+
+    References
+    ----------
+    Vaswani et al. (2017), "Attention is all you need", equation 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> query, key = np.asarray([[2.0, 0.0]]), np.asarray([[1.0, 0.0], [0.0, 1.0]])
+    >>> value = np.asarray([[10.0], [20.0]])
+    >>> scaled_dot_product_attention(query, key, value).round(2)
+    array([[11.96]])
+    """
+    _require_fitting(query, key, value)
+    return attention_weights(query, key, mask, scale) @ value
+
+
+def multi_head_attention(query, key, value, w_q, w_k, w_v, w_o, n_heads, mask=None):
+    r"""Attend several times in parallel, each head in its own projection.
+
+    .. math::
+
+        \begin{aligned}
+        \operatorname{MultiHead}(Q, K, V)
+        &= \operatorname{Concat}(\text{head}_1, \dots, \text{head}_h)\, W^O \\
+        \text{head}_i &= \operatorname{Attention}(Q W_i^Q, K W_i^K, V W_i^V)
+        \end{aligned}
+
+    Self-attention is the case ``query is key is value``; cross-attention takes ``key`` and
+    ``value`` from another sequence.
+
+    Parameters
+    ----------
+    query : array, floating-point, shape (..., n_queries, d_model)
+    key, value : array, floating-point, shape (..., n_keys, d_model)
+    w_q, w_k : array, floating-point, shape (d_model, n_heads * d_head)
+        :math:`W_1^Q, \dots, W_h^Q` side by side, and likewise :math:`W^K`.
+    w_v : array, floating-point, shape (d_model, n_heads * d_v)
+    w_o : array, floating-point, shape (n_heads * d_v, d_out)
+    n_heads : int
+        :math:`h`, the number of heads.
+    mask : boolean array, broadcastable to (..., n_heads, n_queries, n_keys), optional
+        True where attention is allowed. One ``(n_queries, n_keys)`` mask serves all heads.
+
+    Returns
+    -------
+    array, shape (..., n_queries, d_out)
+
+    Raises
+    ------
+    TypeError
+        If an array is not floating-point, or ``mask`` is not boolean.
+    ValueError
+        If the shapes do not fit together, or ``n_heads`` does not divide the projections.
+
+    References
+    ----------
+    Vaswani et al. (2017), "Attention is all you need", section 3.2.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x, identity = np.asarray([[1.0, 0.0], [0.0, 1.0]]), np.eye(2)
+    >>> multi_head_attention(x, x, x, identity, identity, identity, identity, n_heads=2).round(3)
+    array([[0.731, 0.5  ],
+           [0.5  , 0.731]])
+    """
+    _require_projections(query=(query, w_q), key=(key, w_k), value=(value, w_v))
+    heads = scaled_dot_product_attention(
+        split_heads(query @ w_q, n_heads),  # (..., n_heads, n_queries, d_head)
+        split_heads(key @ w_k, n_heads),
+        split_heads(value @ w_v, n_heads),
+        mask,
+    )
+    merged = merge_heads(heads)  # (..., n_queries, n_heads * d_v)
+    _require_projections(merged_heads=(merged, w_o))
+    return merged @ w_o
+
+
+def split_heads(x, n_heads):
+    r"""Cut the features into equal parts, one for each head.
+
+    Parameters
+    ----------
+    x : array, floating-point, shape (..., n, n_heads * d_head)
+    n_heads : int
+
+    Returns
+    -------
+    array, shape (..., n_heads, n, d_head)
+
+    Raises
+    ------
+    TypeError
+        If ``x`` is not a floating-point array.
+    ValueError
+        If ``x`` has fewer than two axes, or ``n_heads`` does not divide its last one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> split_heads(np.asarray([[1.0, 2.0, 3.0, 4.0]]), n_heads=2)
+    array([[[1., 2.]],
+    <BLANKLINE>
+           [[3., 4.]]])
+    """
+    require_floating(x=x)
+    require_matrices(x=x)
+    require_positive_integer(n_heads=n_heads)
+    *batch, width = x.shape
+    if width % n_heads:
+        raise ValueError(f"n_heads must divide the last dimension {width}, got {n_heads}")
+    xp = array_namespace(x)
+    return xp.moveaxis(xp.reshape(x, (*batch, n_heads, width // n_heads)), -2, -3)
+
+
+def merge_heads(x):
+    r"""Put the heads' features side by side again: the inverse of ``split_heads``.
+
+    Parameters
+    ----------
+    x : array, floating-point, shape (..., n_heads, n, d_head)
+
+    Returns
+    -------
+    array, shape (..., n, n_heads * d_head)
+
+    Raises
+    ------
+    TypeError
+        If ``x`` is not a floating-point array.
+    ValueError
+        If ``x`` has fewer than three axes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> merge_heads(np.asarray([[[1.0, 2.0]], [[3.0, 4.0]]]))
+    array([[1., 2., 3., 4.]])
+    """
+    require_floating(x=x)
+    if x.ndim < 3:
+        raise ValueError(f"x must have at least three axes, got shape {tuple(x.shape)}")
+    *batch, n_heads, n, d_head = x.shape
+    xp = array_namespace(x)
+    return xp.reshape(xp.moveaxis(x, -3, -2), (*batch, n, n_heads * d_head))
+
+
+def _require_scores(x, axis):
+    require_floating(x=x)
+    if x.shape[axis] == 0:
+        raise ValueError(f"x must not be empty along axis {axis}, got shape {tuple(x.shape)}")
+
+
+def _require_fitting(query, key, value=None):
+    arrays = {"query": query, "key": key} | ({} if value is None else {"value": value})
+    require_floating(**arrays)
+    require_matrices(**arrays)
+    if query.shape[-1] != key.shape[-1]:
+        raise ValueError(
+            "query and key must have the same last dimension, "
+            f"got {query.shape[-1]} and {key.shape[-1]}"
+        )
+    if key.shape[-2] == 0:
+        raise ValueError(f"key must hold at least one position, got shape {tuple(key.shape)}")
+    if value is not None and key.shape[-2] != value.shape[-2]:
+        raise ValueError(
+            "key and value must hold the same number of positions, "
+            f"got {key.shape[-2]} and {value.shape[-2]}"
+        )
+    try:
+        np.broadcast_shapes(*(array.shape[:-2] for array in arrays.values()))
+    except ValueError:
+        shapes = " and ".join(str(tuple(array.shape)) for array in arrays.values())
+        raise ValueError(
+            f"the batch axes of {' and '.join(arrays)} must broadcast, got shapes {shapes}"
+        ) from None
+
+
+def _require_projections(**pairs):
+    for name, (x, w) in pairs.items():
+        require_floating(**{name: x, f"the projection of {name}": w})
+        if w.ndim != 2 or x.shape[-1] != w.shape[0]:
+            raise ValueError(
+                f"the projection of {name} must have two axes, the first of length "
+                f"{x.shape[-1]}, got shape {tuple(w.shape)}"
+            )
+
+
+def _mask_like(scores, mask):
+    xp = array_namespace(scores)
+    mask = xp.asarray(mask, device=device(scores))
+    if mask.dtype != xp.bool:
+        raise TypeError(f"mask must be boolean (True where allowed), got dtype {mask.dtype}")
+    try:
+        fits = np.broadcast_shapes(mask.shape, scores.shape) == tuple(scores.shape)
+    except ValueError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"mask must broadcast to (..., n_queries, n_keys) = {tuple(scores.shape)}, "
+            f"got {tuple(mask.shape)}"
+        )
+    return mask

@@ -1,0 +1,335 @@
+"""Attention against literal loops, torch, SciPy and the array API's strict implementation."""
+
+import math
+
+import array_api_strict
+import numpy as np
+import pytest
+import scipy.special
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from lmmath.attention import (
+    attention_weights,
+    causal_mask,
+    entropy,
+    log_softmax,
+    merge_heads,
+    multi_head_attention,
+    scaled_dot_product_attention,
+    softmax,
+    softmax_jacobian,
+    split_heads,
+)
+
+SCORES = st.floats(-1e4, 1e4, allow_subnormal=False)
+SHAPES = hnp.array_shapes(min_dims=1, max_dims=3, max_side=6)
+
+
+def close(actual, expected, tolerance=1e-13):
+    np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), tolerance, tolerance)
+
+
+# The formulas, one loop for each sum and one name for each symbol.
+
+
+def softmax_by_loops(scores):
+    total = sum(math.exp(score) for score in scores)
+    return [math.exp(score) / total for score in scores]
+
+
+def attention_by_loops(query, key, value, mask):
+    (n_queries, d_k), (n_keys, d_v) = query.shape, value.shape
+    output = np.zeros((n_queries, d_v))
+    for i in range(n_queries):
+        allowed = [j for j in range(n_keys) if mask[i, j]]
+        scores = [
+            sum(query[i, c] * key[j, c] for c in range(d_k)) / math.sqrt(d_k) for j in allowed
+        ]
+        for j, weight in zip(allowed, softmax_by_loops(scores), strict=True):
+            for c in range(d_v):
+                output[i, c] += weight * value[j, c]
+    return output
+
+
+def multi_head_by_loops(query, key, value, w_q, w_k, w_v, w_o, n_heads, mask):
+    heads = []
+    for i in range(n_heads):
+        columns = [
+            slice(i * w.shape[1] // n_heads, (i + 1) * w.shape[1] // n_heads)
+            for w in (w_q, w_k, w_v)
+        ]
+        heads.append(
+            attention_by_loops(
+                query @ w_q[:, columns[0]],
+                key @ w_k[:, columns[1]],
+                value @ w_v[:, columns[2]],
+                mask,
+            )
+        )
+    return np.concatenate(heads, axis=1) @ w_o
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(3)
+
+
+# Softmax
+
+
+@given(hnp.arrays(float, SHAPES, elements=SCORES), st.data())
+def test_softmax_and_its_logarithm_equal_scipy(x, data):
+    axis = data.draw(st.integers(-x.ndim, x.ndim - 1))
+    close(softmax(x, axis), scipy.special.softmax(x, axis))
+    close(log_softmax(x, axis), scipy.special.log_softmax(x, axis))
+
+
+@given(hnp.arrays(float, st.integers(1, 8), elements=st.floats(-700, 700)))
+def test_softmax_equals_the_formula_where_the_formula_can_be_computed(x):
+    if np.max(x) > -700:  # else the formula itself divides 0 by 0
+        close(softmax(x), softmax_by_loops(x - np.max(x) / 2), 1e-10)
+
+
+@given(hnp.arrays(float, st.integers(1, 8), elements=SCORES), st.floats(-1e4, 1e4))
+def test_softmax_sums_to_one_and_ignores_a_shift(x, shift):
+    close(np.sum(softmax(x)), 1.0)
+    close(softmax(x + shift), softmax(x), 1e-10)
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_softmax_neither_overflows_nor_changes_dtype(dtype):
+    x = np.asarray([1e4, 1e4, -1e4], dtype)
+    close(softmax(x), [0.5, 0.5, 0.0])
+    assert softmax(x).dtype == dtype
+    assert log_softmax(x).dtype == dtype
+    assert np.all(np.isfinite(log_softmax(x)))
+
+
+def test_softmax_gives_minus_infinity_weight_zero():
+    close(softmax(np.asarray([0.0, -np.inf])), [1.0, 0.0])
+
+
+@given(hnp.arrays(float, (2, 5), elements=st.floats(-5, 5)))
+def test_softmax_jacobian_equals_torch(x):
+    jacobian = softmax_jacobian(softmax(x))
+    for row, expected_from in zip(jacobian, torch.from_numpy(x), strict=True):
+        close(row, torch.autograd.functional.jacobian(lambda t: t.softmax(-1), expected_from))
+
+
+@given(hnp.arrays(float, (3, 4), elements=SCORES), st.sampled_from([0, 1, -1]))
+def test_entropy_equals_scipy(x, axis):
+    weights = softmax(x, axis)
+    close(entropy(weights, axis), scipy.special.entr(weights).sum(axis))
+
+
+def test_entropy_spans_zero_to_log_n():
+    assert entropy(np.asarray([0.0, 1.0, 0.0])) == 0
+    close(entropy(np.full(7, 1 / 7)), math.log(7))
+
+
+# Attention
+
+
+@pytest.mark.parametrize(("n_queries", "n_keys", "d_k", "d_v"), [(1, 1, 1, 1), (3, 5, 4, 2)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_equals_the_loops(rng, n_queries, n_keys, d_k, d_v, masked):
+    query, key = rng.normal(size=(n_queries, d_k)), rng.normal(size=(n_keys, d_k))
+    value = rng.normal(size=(n_keys, d_v))
+    mask = np.ones((n_queries, n_keys), bool)
+    if masked:
+        mask = rng.random((n_queries, n_keys)) < 0.5
+        mask[:, 0] = True
+    expected = attention_by_loops(query, key, value, mask)
+    close(scaled_dot_product_attention(query, key, value, mask), expected)
+    if not masked:
+        close(scaled_dot_product_attention(query, key, value), expected)
+
+
+@pytest.mark.parametrize("mask_shape", [None, (5,), (1, 5), (4, 5), (3, 1, 5), (2, 1, 4, 5)])
+@pytest.mark.parametrize("scale", [None, 1.0, 0.3])
+def test_attention_equals_torch_with_every_mask_shape_and_scale(rng, mask_shape, scale):
+    query, key = rng.normal(size=(2, 3, 4, 6)), rng.normal(size=(2, 3, 5, 6))
+    value = rng.normal(size=(2, 3, 5, 7))
+    mask = None if mask_shape is None else rng.random(mask_shape) < 0.6
+    torch_mask = None if mask is None else torch.from_numpy(mask & np.ones((2, 3, 4, 5), bool))
+    expected = torch.nn.functional.scaled_dot_product_attention(
+        *map(torch.from_numpy, (query, key, value)),
+        attn_mask=torch_mask,
+        scale=scale,
+    )
+    close(scaled_dot_product_attention(query, key, value, mask, scale), expected)
+
+
+def test_attention_has_the_gradients_of_torch(rng):
+    arrays = [rng.normal(size=(2, 4, 3)) for _ in range(3)]
+    ours = [torch.tensor(a, requires_grad=True) for a in arrays]
+    theirs = [torch.tensor(a, requires_grad=True) for a in arrays]
+    mask = causal_mask(4)
+    scaled_dot_product_attention(*ours, mask).square().sum().backward()
+    torch.nn.functional.scaled_dot_product_attention(
+        *theirs, attn_mask=torch.from_numpy(mask)
+    ).square().sum().backward()
+    for a, b in zip(ours, theirs, strict=True):
+        close(a.grad, b.grad, 1e-12)
+
+
+def test_a_query_that_may_attend_to_nothing_gets_zeros_and_a_finite_gradient(rng):
+    mask = np.asarray([[True, False], [False, False]])
+    query, key, value = (torch.tensor(rng.normal(size=(2, 3)), requires_grad=True) for _ in "qkv")
+    output = scaled_dot_product_attention(query, key, value, mask)
+    close(output[1].detach(), [0.0, 0.0, 0.0])
+    close(output[0].detach(), value[0].detach())
+    output.sum().backward()
+    assert all(bool(torch.all(torch.isfinite(t.grad))) for t in (query, key, value))
+
+
+@given(hnp.arrays(float, (4, 3), elements=st.floats(-1e3, 1e3)), st.permutations(range(4)))
+def test_self_attention_without_a_mask_follows_any_reordering(x, order):
+    output = scaled_dot_product_attention(x, x, x)
+    close(scaled_dot_product_attention(x[order], x[order], x[order]), output[order], 1e-9)
+
+
+@given(st.integers(1, 6), st.integers(0, 5))
+def test_a_causal_output_does_not_depend_on_later_positions(n, changed):
+    rng = np.random.default_rng(n)
+    x = rng.normal(size=(n, 3))
+    before = scaled_dot_product_attention(x, x, x, causal_mask(n))
+    x[changed:] += 1
+    after = scaled_dot_product_attention(x, x, x, causal_mask(n))
+    close(before[:changed], after[:changed])
+
+
+def test_causal_mask_equals_the_definition():
+    assert causal_mask(4).tolist() == [[j <= i for j in range(4)] for i in range(4)]
+
+
+# Several heads
+
+
+@pytest.mark.parametrize("n_heads", [1, 2, 3])
+@pytest.mark.parametrize("masked", [False, True])
+def test_multi_head_attention_equals_the_loops(rng, n_heads, masked):
+    query, memory = rng.normal(size=(4, 5)), rng.normal(size=(6, 5))
+    w_q, w_k = rng.normal(size=(2, 5, n_heads * 2))
+    w_v, w_o = rng.normal(size=(5, n_heads * 3)), rng.normal(size=(n_heads * 3, 7))
+    mask = rng.random((4, 6)) < 0.5
+    mask[:, 2] = True
+    mask = mask if masked else np.ones_like(mask)
+    arguments = query, memory, memory, w_q, w_k, w_v, w_o, n_heads
+    close(
+        multi_head_attention(*arguments, mask=mask if masked else None),
+        multi_head_by_loops(*arguments, mask),
+        1e-12,
+    )
+
+
+@pytest.mark.parametrize("n_heads", [1, 2, 4])
+def test_multi_head_attention_equals_torch_batched_and_masked(rng, n_heads):
+    d_model = 8
+    reference = torch.nn.MultiheadAttention(
+        d_model, n_heads, bias=False, batch_first=True, dtype=torch.float64
+    )
+    w_q, w_k, w_v = (w.T.detach().numpy() for w in reference.in_proj_weight.chunk(3))
+    w_o = reference.out_proj.weight.T.detach().numpy()
+    x, memory = rng.normal(size=(2, 5, d_model)), rng.normal(size=(2, 7, d_model))
+    blocked = rng.random((5, 7)) < 0.4
+    blocked[:, 0] = False
+    expected, _ = reference(
+        *map(torch.from_numpy, (x, memory, memory)), attn_mask=torch.from_numpy(blocked)
+    )
+    actual = multi_head_attention(x, memory, memory, w_q, w_k, w_v, w_o, n_heads, ~blocked)
+    close(actual, expected.detach())
+
+
+@given(hnp.arrays(float, (2, 3, 12)), st.sampled_from([1, 2, 3, 4, 6, 12]))
+def test_merge_undoes_split(x, n_heads):
+    heads = split_heads(x, n_heads)
+    assert heads.shape == (2, n_heads, 3, 12 // n_heads)
+    assert np.array_equal(merge_heads(heads), x, equal_nan=True)
+
+
+# Array libraries
+
+
+@pytest.mark.parametrize("convert", [torch.from_numpy, array_api_strict.asarray])
+@pytest.mark.parametrize("mask", [None, causal_mask(4)])
+def test_other_array_libraries_give_numpys_numbers_in_their_own_kind(rng, convert, mask):
+    x, w = rng.normal(size=(4, 6)), rng.normal(size=(6, 6))
+    arguments = [x, x, x, w, w, w, w]
+    output = multi_head_attention(*map(convert, arguments), n_heads=2, mask=mask)
+    assert type(output) is type(convert(x))
+    close(output, multi_head_attention(*arguments, n_heads=2, mask=mask))
+    weights = softmax(convert(x))
+    close(weights, softmax(x))
+    close(log_softmax(convert(x)), log_softmax(x))
+    close(entropy(weights), entropy(softmax(x)))
+    close(softmax_jacobian(weights), softmax_jacobian(softmax(x)))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_dtype_is_kept(rng, dtype):
+    x = rng.normal(size=(4, 6)).astype(dtype)
+    assert scaled_dot_product_attention(x, x, x, causal_mask(4)).dtype == x.dtype
+    t = torch.from_numpy(x)
+    assert scaled_dot_product_attention(t, t, t, causal_mask(4)).dtype == t.dtype
+
+
+# Bad input
+
+
+def zeros(*shape):
+    return np.zeros(shape)
+
+
+@pytest.mark.parametrize(
+    ("error", "call", "message"),
+    [
+        (TypeError, lambda: softmax([1.0]), "x must be an array of floating-point numbers, got list"),
+        (TypeError, lambda: softmax(np.arange(3)), "got dtype int64"),
+        (ValueError, lambda: softmax(zeros(2, 0)), r"x must not be empty along axis -1, got shape \(2, 0\)"),
+        (ValueError, lambda: causal_mask(0), "n must be an integer of at least 1, got 0"),
+        (ValueError, lambda: causal_mask(2.0), "n must be an integer of at least 1, got 2.0"),
+        (
+            ValueError,
+            lambda: attention_weights(zeros(3, 64), zeros(3, 32)),
+            "query and key must have the same last dimension, got 64 and 32",
+        ),
+        (ValueError, lambda: attention_weights(zeros(4), zeros(3, 4)), r"query must have at least two axes .* got shape \(4,\)"),
+        (ValueError, lambda: attention_weights(zeros(3, 4), zeros(0, 4)), r"key must hold at least one position, got shape \(0, 4\)"),
+        (
+            ValueError,
+            lambda: scaled_dot_product_attention(zeros(3, 4), zeros(5, 4), zeros(6, 4)),
+            "key and value must hold the same number of positions, got 5 and 6",
+        ),
+        (
+            ValueError,
+            lambda: scaled_dot_product_attention(zeros(2, 3, 4), zeros(3, 3, 4), zeros(3, 4)),
+            r"the batch axes of query and key and value must broadcast, got shapes \(2, 3, 4\)",
+        ),
+        (
+            ValueError,
+            lambda: attention_weights(zeros(3, 4), zeros(5, 4), np.ones((5, 3), bool)),
+            r"mask must broadcast to \(..., n_queries, n_keys\) = \(3, 5\), got \(5, 3\)",
+        ),
+        (ValueError, lambda: attention_weights(zeros(3, 4), zeros(5, 4), np.ones((2, 3, 5), bool)), r"mask must broadcast .* got \(2, 3, 5\)"),
+        (TypeError, lambda: attention_weights(zeros(3, 4), zeros(3, 4), zeros(3, 3)), "mask must be boolean .* got dtype float64"),
+        (ValueError, lambda: split_heads(zeros(3, 8), 3), "n_heads must divide the last dimension 8, got 3"),
+        (ValueError, lambda: merge_heads(zeros(3, 8)), "x must have at least three axes"),
+        (
+            ValueError,
+            lambda: multi_head_attention(*[zeros(3, 4)] * 3, zeros(5, 4), *[zeros(4, 4)] * 3, 2),
+            r"the projection of query must have two axes, the first of length 4, got shape \(5, 4\)",
+        ),
+        (
+            ValueError,
+            lambda: multi_head_attention(*[zeros(3, 4)] * 3, *[zeros(4, 4)] * 3, zeros(6, 4), 2),
+            r"the projection of merged_heads must have two axes, the first of length 4, got shape \(6, 4\)",
+        ),
+    ],
+)  # fmt: skip
+def test_bad_input_is_named(error, call, message):
+    with pytest.raises(error, match=message):
+        call()
