@@ -1,0 +1,132 @@
+"""Right answers pass, likely wrong ones get a useful answer, and nothing is ever raised."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from lmmath.exercises import EXERCISES, check
+from lmmath.exercises._judge import Exercise, judge
+
+MISTAKES = [
+    pytest.param(exercise, mistake, hint, id=f"{exercise.name}-{number}")
+    for exercise in EXERCISES.values()
+    for number, (mistake, hint) in enumerate(exercise.mistakes)
+]
+
+
+def double(x):
+    return 2 * x
+
+
+DOUBLE = Exercise(
+    solution=double,
+    inputs=[(np.asarray([3.0, 4.0]),), (np.asarray([2.0]),), (np.asarray([0.0]),)],
+    mistakes=[(lambda x: x**2, "that is the square")],
+)
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
+def test_the_solution_passes(exercise):
+    verdict = check(exercise.solution)
+    assert verdict.passed
+    assert repr(verdict) == (
+        f"{exercise.name} is right on all {len(exercise.inputs)} inputs tried."
+    )
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
+def test_every_exercise_knows_three_mistakes(exercise):
+    assert len(exercise.mistakes) >= 3
+
+
+@pytest.mark.parametrize(("exercise", "mistake", "hint"), MISTAKES)
+def test_a_likely_mistake_gets_its_own_hint_and_no_other(exercise, mistake, hint):
+    verdict = judge(exercise, mistake)
+    assert not verdict.passed
+    assert verdict.message.count("Hint: ") == 1
+    assert f"Hint: {hint}" in verdict.message
+
+
+@pytest.mark.parametrize("exercise", EXERCISES.values(), ids=EXERCISES)
+def test_an_unwritten_answer_is_told_so(exercise):
+    verdict = judge(exercise, lambda *arguments: ...)
+    assert not verdict.passed
+    verdict = judge(exercise, lambda *arguments: None)
+    assert verdict.message == f"{exercise.name} returns nothing yet. Write it, then run this cell."
+
+
+def test_the_smallest_failing_input_is_shown_with_both_results():
+    assert repr(judge(DOUBLE, lambda x: x + 2)) == (
+        "double is not right yet. The smallest input on which it goes wrong, of 3 tried:\n"
+        "    double(x=array([0.]))\n"
+        "    yours:    array([2.])\n"
+        "    expected: array([0.])"
+    )
+
+
+def test_the_order_of_the_inputs_does_not_matter_only_their_size():
+    verdict = judge(DOUBLE, lambda x: x**2)  # right on [0.] and [2.]
+    assert "double(x=array([3., 4.]))" in verdict.message
+    assert "Hint: that is the square" in verdict.message
+
+
+def raises(x):
+    raise ZeroDivisionError("oh no")
+
+
+def changes_its_input(x):
+    x *= 2
+    return x
+
+
+def exits(x):
+    sys.exit(1)
+
+
+def never_ends(x):
+    return never_ends(x)
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (raises, "it raised ZeroDivisionError: oh no"),
+        (exits, "it raised SystemExit: 1"),
+        (never_ends, "it raised RecursionError"),
+        (changes_its_input, "it changed its input"),
+        (lambda: 0, "it raised TypeError"),
+        (lambda x: "two", "it returned str, expected an array of shape (1,)"),
+        (lambda x: object(), "it returned object, expected an array of shape (1,)"),
+        (lambda x: [1, [2, 3]], "it returned list, expected an array of shape (1,)"),
+        (lambda x: 1.0, "it returned shape (), expected shape (1,)"),
+        (lambda x: x == 0, "it returned dtype bool, expected dtype float64"),
+        (lambda x: x * np.nan, "yours:    array([nan])"),
+        (lambda x: 2j * x, "yours:    array([0.+4.j])"),
+    ],
+)
+def test_whatever_an_answer_does_is_described(answer, words):
+    verdict = judge(DOUBLE, answer)
+    assert not verdict.passed
+    assert words in verdict.message
+
+
+def test_an_answer_is_judged_with_numpy_quiet():
+    with np.errstate(all="raise"):
+        assert judge(DOUBLE, lambda x: double(x) + 0 * np.log(np.zeros(1) + 1)).passed
+        assert "nan" in judge(DOUBLE, lambda x: x * (np.zeros(1) / 0)).message
+
+
+@pytest.mark.parametrize("not_a_function", [None, 3, np.zeros(2), "log_sum_exp"])
+def test_something_called_by_mistake_is_told_so(not_a_function):
+    verdict = check(not_a_function)
+    assert not verdict.passed
+    assert "check takes a function, not called" in verdict.message
+
+
+def test_an_unknown_name_gets_the_list_of_names():
+    def log_sum_xep(x):
+        return x
+
+    assert "No exercise is called log_sum_xep" in check(log_sum_xep).message
+    assert "log_sum_exp" in check(log_sum_xep).message
