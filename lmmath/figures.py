@@ -1,0 +1,145 @@
+"""One look for every figure of the book, legible on a light and on a dark page.
+
+A figure has no background, and what matplotlib draws in black takes the colour of the text
+around it. The other colours have a contrast of at least 3 to 1 against both pages, and the colour-blind can tell them apart
+(Okabe and Ito 2008). The widgets use the same ones.
+"""
+
+import html
+import io
+import re
+
+import matplotlib
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+BLUE, VERMILION, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+
+STYLE = {
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.prop_cycle": matplotlib.cycler(color=[BLUE, VERMILION, GREEN, PURPLE]),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.constrained_layout.use": True,
+    "figure.facecolor": "none",
+    "font.size": 10,
+    "grid.alpha": 0.2,
+    "grid.color": "black",
+    "svg.fonttype": "none",
+}
+
+SHADES = LinearSegmentedColormap.from_list("shades", [(0, 0.447, 0.698, 0), (0, 0.447, 0.698, 1)])
+
+
+def subplots(rows=1, columns=1, width=4.6, height=3.0):
+    """Make a figure in the book's style, and its axes.
+
+    The default is narrow on purpose: it fits a telephone, and grows on a larger screen.
+
+    Parameters
+    ----------
+    rows, columns : int
+        How many axes.
+    width, height : float
+        Inches.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+    axes : matplotlib.axes.Axes or array of them
+
+    Examples
+    --------
+    >>> figure, axes = subplots()
+    >>> _ = axes.plot([1, 2, 3])
+    >>> show(figure, "A line that rises from 1 to 3.")
+    Figure: A line that rises from 1 to 3.
+    """
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height))
+        return figure, figure.subplots(rows, columns)
+
+
+def heat_map(axes, values, row_names, column_names, largest=1.0):
+    """Draw a matrix of non-negative numbers, darker where larger.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    values : array, shape (n_rows, n_columns)
+    row_names, column_names : sequence of str
+        Row 0 is drawn on top.
+    largest : float
+        The number that gets the full colour.
+    """
+    axes.pcolormesh(values, cmap=SHADES, vmin=0, vmax=largest, edgecolors=(0.5, 0.5, 0.5, 0.25))
+    axes.set_xticks([i + 0.5 for i in range(len(column_names))], column_names, rotation=90)
+    axes.set_yticks([i + 0.5 for i in range(len(row_names))], row_names)
+    axes.invert_yaxis()
+    axes.xaxis.tick_top()
+    axes.xaxis.set_label_position("top")
+    axes.tick_params(length=0)
+    axes.grid(False)
+    axes.set_frame_on(False)
+    axes.set_aspect("equal")
+
+
+class show:  # noqa: N801  (used as a verb, at the end of a cell)
+    """Show a figure with a text that says what it shows.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    alt : str
+        The alternative text, for readers who do not see the figure: what it shows, not what it
+        is. It must not be empty.
+
+    Raises
+    ------
+    ValueError
+        If ``alt`` is empty.
+    """
+
+    def __init__(self, figure, alt):
+        if not alt.strip():
+            raise ValueError(f"alt must say what the figure shows, got {alt!r}")
+        for legend in filter(None, (axes.get_legend() for axes in figure.axes)):
+            legend.set_frame_on(False)
+        self.alt = alt
+        self.svg = _svg(figure, alt)
+
+    def __repr__(self):
+        return f"Figure: {self.alt}"
+
+    def _repr_html_(self):
+        return f'<figure class="lmmath-figure">{self.svg}</figure>'
+
+
+def _svg(figure, alt):
+    """Render to SVG that takes its ink and its font from the page it stands in."""
+    buffer = io.StringIO()
+    # The salt makes ids that no other figure of a page has, and the same ones on every run.
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": alt}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    body = buffer.getvalue().split("</metadata>")[1]
+    body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)  # it would style the page
+    body = re.sub(r' id="[\w.]+_\d+"', "", body)  # matplotlib's own names, the same in each figure
+    body = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", body)
+    body = re.sub(r' style="([^"]*)"', lambda style: _attributes(style[1]), body)
+    body = body.replace("#000000", "currentColor")
+    width, height = (72 * inches for inches in figure.get_size_inches())
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'viewBox="0 0 {width:g} {height:g}" width="{1.6 * width:.0f}" '
+        f'style="max-width: 100%; height: auto" stroke-linejoin="round" fill="currentColor" '
+        f'role="img" aria-label="{html.escape(alt)}">{body}'
+    )
+
+
+def _attributes(style):
+    """Write a CSS style as SVG attributes, which a strict page allows too."""
+    style = re.sub(r"font: (?:\w+ )*?([\d.]+px)[^;]*", r"font-size: \1", style)
+    style = re.sub(r"font-family:[^;]*;?", "", style)  # the page's own
+    pairs = (declaration.split(":") for declaration in style.split(";") if declaration.strip())
+    return "".join(f' {name.strip()}="{value.strip()}"' for name, value in pairs)
