@@ -1,0 +1,9 @@
+"""The book's widgets: each is an ``anywidget.AnyWidget``, alive with and without a kernel.
+
+The JavaScript beside each widget computes what it shows. In a live notebook its traits and
+Python's stay in step; on a published page there is no Python, and it works all the same.
+"""
+
+from lmmath.widgets.attention import AttentionWidget
+
+__all__ = ["AttentionWidget"]
