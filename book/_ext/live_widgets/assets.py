@@ -1,0 +1,30 @@
+"""Files under names made of their content: written once, kept by browsers for ever."""
+
+import base64
+import hashlib
+import re
+
+# An import from a data: address, as a widget's text holds a module that it imports.
+_EMBEDDED_MODULE = re.compile(r'"data:text/javascript;base64,([A-Za-z0-9+/=]+)"')
+
+
+class Assets:
+    """A set of files, by name."""
+
+    def __init__(self):
+        self.files: dict[str, bytes] = {}
+
+    def add(self, content: bytes, suffix: str) -> str:
+        """Add a file, and give its name."""
+        name = hashlib.sha256(content).hexdigest()[:16] + suffix
+        self.files[name] = content
+        return name
+
+    def add_module(self, source: str) -> str:
+        """Add a JavaScript module, and each module inside it as a file of its own."""
+
+        def as_file(found):
+            inner = self.add_module(base64.b64decode(found[1]).decode())
+            return f'"./{inner}"'
+
+        return self.add(_EMBEDDED_MODULE.sub(as_file, source).encode(), ".js")

@@ -1,0 +1,166 @@
+// Starts the widgets of a static page: a host for anywidget's front-end contract, without a kernel.
+//
+// The page holds, as JSON, what `page.py` collected. A widget starts when its place comes near the
+// view. Until then, and in print, its static picture stands there.
+
+const page = JSON.parse(document.getElementById("live-widgets").textContent);
+const fileUrl = (name) => new URL(`./${name}`, import.meta.url);
+const forever = new AbortController().signal; // a published page never takes a view away
+
+// The model of a widget: traits, and who wants to know when they change.
+class Model {
+  #state;
+  #listeners = []; // {event, callback}
+
+  constructor(state) {
+    this.#state = state;
+    this.widget_manager = { get_model: getModel };
+  }
+
+  get(name) {
+    return this.#state[name];
+  }
+
+  set(nameOrTraits, value) {
+    const traits = typeof nameOrTraits === "string" ? { [nameOrTraits]: value } : nameOrTraits;
+    const changed = Object.keys(traits).filter((name) => !Object.is(this.#state[name], traits[name]));
+    Object.assign(this.#state, traits);
+    for (const name of changed) this.#emit(`change:${name}`, this, traits[name]);
+    if (changed.length > 0) this.#emit("change", this);
+  }
+
+  save_changes() {} // there is no kernel to save to
+
+  send() {} // nor one to answer
+
+  on(events, callback) {
+    for (const event of events.split(" ")) this.#listeners.push({ event, callback });
+  }
+
+  off(events, callback) {
+    const named = events?.split(" ");
+    this.#listeners = this.#listeners.filter(
+      (listener) =>
+        (named && !named.includes(listener.event)) || (callback && listener.callback !== callback),
+    );
+  }
+
+  #emit(event, ...values) {
+    for (const listener of [...this.#listeners]) {
+      if (listener.event === event) listener.callback(...values);
+    }
+  }
+}
+
+// Do a thing once for each key, and give the same promise to all who ask.
+function once(make) {
+  const made = new Map();
+  return (key) => {
+    if (!made.has(key)) made.set(key, make(key));
+    return made.get(key);
+  };
+}
+
+const getModel = once(async (id) => {
+  const { state, buffers } = page.models[id];
+  await Promise.all(
+    buffers.map(async ({ path, file }) => {
+      const parent = path.slice(0, -1).reduce((value, key) => value[key], state);
+      parent[path.at(-1)] = new DataView(await fetchBuffer(file));
+    }),
+  );
+  return new Model(state);
+});
+
+const fetchBuffer = once(async (file) => {
+  const response = await fetch(fileUrl(file));
+  if (!response.ok) throw new Error(`${file}: ${response.status} ${response.statusText}`);
+  return response.arrayBuffer();
+});
+
+const loadStyle = once(
+  (file) =>
+    new Promise((resolve, reject) => {
+      const link = Object.assign(document.createElement("link"), {
+        rel: "stylesheet",
+        href: fileUrl(file),
+        onload: resolve,
+        onerror: () => reject(new Error(`${file} did not load`)),
+      });
+      document.head.append(link);
+    }),
+);
+
+// A widget's definition, initialized: {render, exports}.
+const getWidget = once(async (id) => {
+  const { module, css } = page.models[id];
+  const [model, loaded] = await Promise.all([
+    getModel(id),
+    import(fileUrl(module)),
+    css && loadStyle(css),
+  ]);
+  const definition = loaded.default ?? { render: loaded.render };
+  const widget = typeof definition === "function" ? await definition() : definition;
+  const result = await widget.initialize?.({ model, signal: forever, experimental });
+  return { render: widget.render, exports: typeof result === "object" ? result : undefined };
+});
+
+const experimental = {
+  invoke: () => Promise.reject(new Error("this command needs Python, and a published page has none")),
+};
+
+const referenced = (reference) => reference.replace(/^anywidget:/, "");
+const host = {
+  getModel: (reference) => getModel(referenced(reference)),
+  async getWidget(reference) {
+    const id = referenced(reference);
+    const { exports } = await getWidget(id);
+    return { exports, render: ({ el }) => show(id, el) };
+  },
+};
+
+async function show(id, el) {
+  const [model, widget] = await Promise.all([getModel(id), getWidget(id), connectLinks(id)]);
+  await widget.render?.({ model, el, signal: forever, host, experimental });
+}
+
+// What jslink and jsdlink do: copy a trait when it changes, one way or both.
+const connect = once(async ({ source, target, both }) => {
+  const [from, to] = await Promise.all([getModel(source[0]), getModel(target[0])]);
+  const follow = (a, [, x], b, [, y]) => a.on(`change:${x}`, () => b.set(y, a.get(x)));
+  to.set(target[1], from.get(source[1]));
+  follow(from, source, to, target);
+  if (both) follow(to, target, from, source);
+});
+
+function connectLinks(id) {
+  return Promise.all(
+    page.links.filter(({ source, target }) => [source[0], target[0]].includes(id)).map(connect),
+  );
+}
+
+async function start(place) {
+  const live = document.createElement("div");
+  live.className = "live-widget-view";
+  place.append(live);
+  try {
+    await show(place.dataset.model, live);
+    place.dataset.state = "live";
+  } catch (error) {
+    live.textContent = `This widget could not start: ${error.message}`;
+    place.dataset.state = "failed";
+    console.error(error);
+  }
+}
+
+const observer = new IntersectionObserver(
+  (entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) continue;
+      observer.unobserve(target);
+      start(target);
+    }
+  },
+  { rootMargin: "400px" },
+);
+for (const place of document.querySelectorAll(".live-widget")) observer.observe(place);
