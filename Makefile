@@ -1,0 +1,89 @@
+# `make book` builds the site and `make test` tests everything. `make` alone lists the rest.
+
+PYTHON ?= python3
+PORT ?= 8000
+
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+BUILT := _build/html/.complete
+
+PACKAGE := $(shell find lmmath book/_ext -type f -not -path '*/__pycache__/*')
+CHAPTERS := $(wildcard book/*.ipynb)
+PAGES := $(CHAPTERS) $(wildcard book/*.md book/*.bib book/_static/*) _config.yml _toc.yml
+
+.PHONY: help book serve lab test lint units notebooks-test browser-test notebooks clean
+
+help:
+	@echo 'make book       build the site (the first time, install what it needs)'
+	@echo 'make serve      build the site and serve it on localhost'
+	@echo 'make lab        open the chapters in JupyterLab'
+	@echo 'make test       run every test'
+	@echo 'make notebooks  run every chapter again and keep its printed results'
+	@echo 'make clean      remove what was built; the environment .venv stays'
+
+# --- the environment ---
+
+$(INSTALLED): requirements.txt pyproject.toml
+	@command -v $(PYTHON) > /dev/null || \
+	  { echo 'Python is missing: no $(PYTHON) here. Install Python 3.11 or later, or say make PYTHON=...'; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later is needed; $(PYTHON) is $$($(PYTHON) -V). Say make PYTHON=..."; exit 1; }
+	@echo 'Installing the packages of requirements.txt into .venv (the first time, some minutes) ...'
+	@$(PYTHON) -m venv .venv || \
+	  { echo 'The venv module of Python is missing. On Debian and Ubuntu: apt-get install python3-venv'; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+# --- the book ---
+
+book: $(BUILT)
+	@echo 'The book is in _build/html. To read it: make serve'
+
+# What a chapter prints depends on the package, so a changed package empties the caches.
+_build/.package: $(PACKAGE) $(INSTALLED)
+	@rm -rf _build
+	@mkdir -p _build
+	@touch $@
+
+# A failed build leaves caches that would hide its warnings from the next one.
+$(BUILT): _build/.package $(PAGES)
+	@echo 'Running the chapters that changed and building the site ...'
+	@$(BIN)/jupyter-book build book --config _config.yml --toc '$(CURDIR)/_toc.yml' \
+	  --path-output . --warningiserror --nitpick --keep-going --quiet || \
+	  { rm -rf _build/.doctrees; exit 1; }
+	@touch $@
+
+serve: book
+	@echo 'The book is at http://localhost:$(PORT). Stop with Ctrl-C.'
+	@$(BIN)/python -m http.server --directory _build/html --bind 127.0.0.1 $(PORT)
+
+lab: $(INSTALLED)
+	@$(BIN)/jupyter lab book
+
+notebooks: $(INSTALLED)
+	$(BIN)/python tools/notebooks.py $(CHAPTERS)
+	$(BIN)/jupyter nbconvert --to notebook --execute --inplace $(CHAPTERS)
+	$(BIN)/python tools/notebooks.py $(CHAPTERS)
+
+# --- the tests, cheapest first ---
+
+test: lint units notebooks-test browser-test
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/python tools/notebooks.py --check $(CHAPTERS)
+
+units: $(INSTALLED)
+	$(BIN)/python -m pytest -q --ignore tests/browser
+
+notebooks-test: $(INSTALLED)
+	$(BIN)/python -m pytest -q --nbval --nbval-current-env $(CHAPTERS)
+
+browser-test: book
+	@$(BIN)/python tools/browser.py
+	$(BIN)/python -m pytest -q tests/browser
+
+clean:
+	rm -rf _build .pytest_cache .hypothesis .ruff_cache
