@@ -1,6 +1,9 @@
 """How nbval compares the chapters: by what they print."""
 
-MADE_BY_THE_BUILD = ("text/html", "text/markdown")  # pictures and sources, not committed
+MADE_BY_THE_BUILD = (
+    "text/html",
+    "text/markdown",
+)  # pictures and sources, not committed
 
 
 def pytest_collection_modifyitems(items):

@@ -18,7 +18,9 @@ def require_floating(**arrays):
             came = f"dtype {array.dtype}"
         else:
             continue
-        raise TypeError(f"{name} must be an array of floating-point numbers, got {came}")
+        raise TypeError(
+            f"{name} must be an array of floating-point numbers, got {came}"
+        )
 
 
 def require_matrices(**arrays):

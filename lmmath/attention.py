@@ -408,7 +408,9 @@ def split_heads(x, n_heads):
     require_positive_integer(n_heads=n_heads)
     *batch, width = x.shape
     if width % n_heads:
-        raise ValueError(f"n_heads must divide the last dimension {width}, got {n_heads}")
+        raise ValueError(
+            f"n_heads must divide the last dimension {width}, got {n_heads}"
+        )
     xp = array_namespace(x)
     return xp.moveaxis(xp.reshape(x, (*batch, n_heads, width // n_heads)), -2, -3)
 
@@ -448,7 +450,9 @@ def merge_heads(x):
 def _require_scores(x, axis):
     require_floating(x=x)
     if x.shape[axis] == 0:
-        raise ValueError(f"x must not be empty along axis {axis}, got shape {tuple(x.shape)}")
+        raise ValueError(
+            f"x must not be empty along axis {axis}, got shape {tuple(x.shape)}"
+        )
 
 
 def _require_fitting(query, key, value=None):
@@ -461,7 +465,9 @@ def _require_fitting(query, key, value=None):
             f"got {query.shape[-1]} and {key.shape[-1]}"
         )
     if key.shape[-2] == 0:
-        raise ValueError(f"key must hold at least one position, got shape {tuple(key.shape)}")
+        raise ValueError(
+            f"key must hold at least one position, got shape {tuple(key.shape)}"
+        )
     if value is not None and key.shape[-2] != value.shape[-2]:
         raise ValueError(
             "key and value must hold the same number of positions, "
@@ -490,7 +496,9 @@ def _mask_like(scores, mask):
     xp = array_namespace(scores)
     mask = xp.asarray(mask, device=device(scores))
     if mask.dtype != xp.bool:
-        raise TypeError(f"mask must be boolean (True where allowed), got dtype {mask.dtype}")
+        raise TypeError(
+            f"mask must be boolean (True where allowed), got dtype {mask.dtype}"
+        )
     try:
         fits = np.broadcast_shapes(mask.shape, scores.shape) == tuple(scores.shape)
     except ValueError:

@@ -1,8 +1,8 @@
 """One look for every figure of the book, legible on a light and on a dark page.
 
 A figure has no background, and what matplotlib draws in black takes the colour of the text
-around it. The other colours have a contrast of at least 3 to 1 against both pages, and the colour-blind can tell them apart
-(Okabe and Ito 2008). The widgets use the same ones.
+around it. The other colours have a contrast of at least 3 to 1 against both pages, and the
+colour-blind can tell them apart (Okabe and Ito 2008). The widgets use the same ones.
 """
 
 import html
@@ -29,7 +29,9 @@ STYLE = {
     "svg.fonttype": "none",
 }
 
-SHADES = LinearSegmentedColormap.from_list("shades", [(0, 0.447, 0.698, 0), (0, 0.447, 0.698, 1)])
+SHADES = LinearSegmentedColormap.from_list(
+    "shades", [(0, 0.447, 0.698, 0), (0, 0.447, 0.698, 1)]
+)
 
 
 def subplots(rows=1, columns=1, width=4.6, height=3.0):
@@ -73,8 +75,12 @@ def heat_map(axes, values, row_names, column_names, largest=1.0):
     largest : float
         The number that gets the full colour.
     """
-    axes.pcolormesh(values, cmap=SHADES, vmin=0, vmax=largest, edgecolors=(0.5, 0.5, 0.5, 0.25))
-    axes.set_xticks([i + 0.5 for i in range(len(column_names))], column_names, rotation=90)
+    axes.pcolormesh(
+        values, cmap=SHADES, vmin=0, vmax=largest, edgecolors=(0.5, 0.5, 0.5, 0.25)
+    )
+    axes.set_xticks(
+        [i + 0.5 for i in range(len(column_names))], column_names, rotation=90
+    )
     axes.set_yticks([i + 0.5 for i in range(len(row_names))], row_names)
     axes.invert_yaxis()
     axes.xaxis.tick_top()
@@ -123,8 +129,12 @@ def _svg(figure, alt):
     with matplotlib.rc_context(STYLE | {"svg.hashsalt": alt}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     body = buffer.getvalue().split("</metadata>")[1]
-    body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)  # it would style the page
-    body = re.sub(r' id="[\w.]+_\d+"', "", body)  # matplotlib's own names, the same in each figure
+    body = re.sub(
+        r"<style.*?</style>", "", body, flags=re.DOTALL
+    )  # it would style the page
+    body = re.sub(
+        r' id="[\w.]+_\d+"', "", body
+    )  # matplotlib's own names, the same in each figure
     body = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", body)
     body = re.sub(r' style="([^"]*)"', lambda style: _attributes(style[1]), body)
     body = body.replace("#000000", "currentColor")
@@ -141,5 +151,9 @@ def _attributes(style):
     """Write a CSS style as SVG attributes, which a strict page allows too."""
     style = re.sub(r"font: (?:\w+ )*?([\d.]+px)[^;]*", r"font-size: \1", style)
     style = re.sub(r"font-family:[^;]*;?", "", style)  # the page's own
-    pairs = (declaration.split(":") for declaration in style.split(";") if declaration.strip())
+    pairs = (
+        declaration.split(":")
+        for declaration in style.split(";")
+        if declaration.strip()
+    )
     return "".join(f' {name.strip()}="{value.strip()}"' for name, value in pairs)

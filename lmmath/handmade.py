@@ -7,7 +7,16 @@ where an example must be simple enough to check by eye.
 
 import numpy as np
 
-FEATURES = ("person", "female", "male", "thing", "several", "pronoun", "action", "quality")
+FEATURES = (
+    "person",
+    "female",
+    "male",
+    "thing",
+    "several",
+    "pronoun",
+    "action",
+    "quality",
+)
 
 _WORDS_WITH = {
     "": "a an and at because but by for from had has in is of on so that the then to was when with",
@@ -97,7 +106,7 @@ def embed(words):
 
 def lookup(words, vocabulary, embeddings):
     """Look up the vectors of words in any vocabulary, zeros for a word that is not in it."""
-    rows = {word: row for word, row in zip(vocabulary, embeddings, strict=True)}
+    rows = dict(zip(vocabulary, embeddings, strict=True))
     unknown = np.zeros(embeddings.shape[1])
     return np.asarray([rows.get(word.lower(), unknown) for word in words]).reshape(
         -1, embeddings.shape[1]

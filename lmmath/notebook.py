@@ -25,7 +25,10 @@ class show_source:  # noqa: N801  (used as a verb, at the end of a cell)
         self.source = "\n\n".join(map(_brief_source, functions))
 
     def __repr__(self):
-        names = [f"{function.__module__}.{function.__qualname__}" for function in self.functions]
+        names = [
+            f"{function.__module__}.{function.__qualname__}"
+            for function in self.functions
+        ]
         first = self.functions[0].__qualname__
         return f"Source of {', '.join(names)}. Its documentation: help({first})"
 

@@ -29,7 +29,9 @@ SHAPES = hnp.array_shapes(min_dims=1, max_dims=3, max_side=6)
 
 
 def close(actual, expected, tolerance=1e-13):
-    np.testing.assert_allclose(np.asarray(actual), np.asarray(expected), tolerance, tolerance)
+    np.testing.assert_allclose(
+        np.asarray(actual), np.asarray(expected), tolerance, tolerance
+    )
 
 
 # The formulas, one loop for each sum and one name for each symbol.
@@ -46,7 +48,8 @@ def attention_by_loops(query, key, value, mask):
     for i in range(n_queries):
         allowed = [j for j in range(n_keys) if mask[i, j]]
         scores = [
-            sum(query[i, c] * key[j, c] for c in range(d_k)) / math.sqrt(d_k) for j in allowed
+            sum(query[i, c] * key[j, c] for c in range(d_k)) / math.sqrt(d_k)
+            for j in allowed
         ]
         for j, weight in zip(allowed, softmax_by_loops(scores), strict=True):
             for c in range(d_v):
@@ -116,7 +119,10 @@ def test_softmax_gives_minus_infinity_weight_zero():
 def test_softmax_jacobian_equals_torch(x):
     jacobian = softmax_jacobian(softmax(x))
     for row, expected_from in zip(jacobian, torch.from_numpy(x), strict=True):
-        close(row, torch.autograd.functional.jacobian(lambda t: t.softmax(-1), expected_from))
+        close(
+            row,
+            torch.autograd.functional.jacobian(lambda t: t.softmax(-1), expected_from),
+        )
 
 
 @given(hnp.arrays(float, (3, 4), elements=SCORES), st.sampled_from([0, 1, -1]))
@@ -133,7 +139,9 @@ def test_entropy_spans_zero_to_log_n():
 # Attention
 
 
-@pytest.mark.parametrize(("n_queries", "n_keys", "d_k", "d_v"), [(1, 1, 1, 1), (3, 5, 4, 2)])
+@pytest.mark.parametrize(
+    ("n_queries", "n_keys", "d_k", "d_v"), [(1, 1, 1, 1), (3, 5, 4, 2)]
+)
 @pytest.mark.parametrize("masked", [False, True])
 def test_attention_equals_the_loops(rng, n_queries, n_keys, d_k, d_v, masked):
     query, key = rng.normal(size=(n_queries, d_k)), rng.normal(size=(n_keys, d_k))
@@ -148,13 +156,17 @@ def test_attention_equals_the_loops(rng, n_queries, n_keys, d_k, d_v, masked):
         close(scaled_dot_product_attention(query, key, value), expected)
 
 
-@pytest.mark.parametrize("mask_shape", [None, (5,), (1, 5), (4, 5), (3, 1, 5), (2, 1, 4, 5)])
+@pytest.mark.parametrize(
+    "mask_shape", [None, (5,), (1, 5), (4, 5), (3, 1, 5), (2, 1, 4, 5)]
+)
 @pytest.mark.parametrize("scale", [None, 1.0, 0.3])
 def test_attention_equals_torch_with_every_mask_shape_and_scale(rng, mask_shape, scale):
     query, key = rng.normal(size=(2, 3, 4, 6)), rng.normal(size=(2, 3, 5, 6))
     value = rng.normal(size=(2, 3, 5, 7))
     mask = None if mask_shape is None else rng.random(mask_shape) < 0.6
-    torch_mask = None if mask is None else torch.from_numpy(mask & np.ones((2, 3, 4, 5), bool))
+    torch_mask = (
+        None if mask is None else torch.from_numpy(mask & np.ones((2, 3, 4, 5), bool))
+    )
     expected = torch.nn.functional.scaled_dot_product_attention(
         *map(torch.from_numpy, (query, key, value)),
         attn_mask=torch_mask,
@@ -178,7 +190,9 @@ def test_attention_has_the_gradients_of_torch(rng):
 
 def test_a_query_that_may_attend_to_nothing_gets_zeros_and_a_finite_gradient(rng):
     mask = np.asarray([[True, False], [False, False]])
-    query, key, value = (torch.tensor(rng.normal(size=(2, 3)), requires_grad=True) for _ in "qkv")
+    query, key, value = (
+        torch.tensor(rng.normal(size=(2, 3)), requires_grad=True) for _ in "qkv"
+    )
     output = scaled_dot_product_attention(query, key, value, mask)
     close(output[1].detach(), [0.0, 0.0, 0.0])
     close(output[0].detach(), value[0].detach())
@@ -186,10 +200,14 @@ def test_a_query_that_may_attend_to_nothing_gets_zeros_and_a_finite_gradient(rng
     assert all(bool(torch.all(torch.isfinite(t.grad))) for t in (query, key, value))
 
 
-@given(hnp.arrays(float, (4, 3), elements=st.floats(-1e3, 1e3)), st.permutations(range(4)))
+@given(
+    hnp.arrays(float, (4, 3), elements=st.floats(-1e3, 1e3)), st.permutations(range(4))
+)
 def test_self_attention_without_a_mask_follows_any_reordering(x, order):
     output = scaled_dot_product_attention(x, x, x)
-    close(scaled_dot_product_attention(x[order], x[order], x[order]), output[order], 1e-9)
+    close(
+        scaled_dot_product_attention(x[order], x[order], x[order]), output[order], 1e-9
+    )
 
 
 @given(st.integers(1, 6), st.integers(0, 5))
@@ -240,7 +258,9 @@ def test_multi_head_attention_equals_torch_batched_and_masked(rng, n_heads):
     expected, _ = reference(
         *map(torch.from_numpy, (x, memory, memory)), attn_mask=torch.from_numpy(blocked)
     )
-    actual = multi_head_attention(x, memory, memory, w_q, w_k, w_v, w_o, n_heads, ~blocked)
+    actual = multi_head_attention(
+        x, memory, memory, w_q, w_k, w_v, w_o, n_heads, ~blocked
+    )
     close(actual, expected.detach())
 
 
@@ -256,7 +276,9 @@ def test_merge_undoes_split(x, n_heads):
 
 @pytest.mark.parametrize("convert", [torch.from_numpy, array_api_strict.asarray])
 @pytest.mark.parametrize("mask", [None, causal_mask(4)])
-def test_other_array_libraries_give_numpys_numbers_in_their_own_kind(rng, convert, mask):
+def test_other_array_libraries_give_numpys_numbers_in_their_own_kind(
+    rng, convert, mask
+):
     x, w = rng.normal(size=(4, 6)), rng.normal(size=(6, 6))
     arguments = [x, x, x, w, w, w, w]
     output = multi_head_attention(*map(convert, arguments), n_heads=2, mask=mask)

@@ -53,7 +53,10 @@ def test_an_unwritten_answer_is_told_so(exercise):
     verdict = judge(exercise, lambda *arguments: ...)
     assert not verdict.passed
     verdict = judge(exercise, lambda *arguments: None)
-    assert verdict.message == f"{exercise.name} returns nothing yet. Write it, then run this cell."
+    assert (
+        verdict.message
+        == f"{exercise.name} returns nothing yet. Write it, then run this cell."
+    )
 
 
 def test_the_smallest_failing_input_is_shown_with_both_results():

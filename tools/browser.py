@@ -13,7 +13,13 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-NAMES = ("chromium", "google-chrome", "google-chrome-stable", "chrome", "chromium-browser")
+NAMES = (
+    "chromium",
+    "google-chrome",
+    "google-chrome-stable",
+    "chrome",
+    "chromium-browser",
+)
 APPLICATIONS = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
@@ -28,7 +34,9 @@ and run this again."""
 def find() -> str | None:
     """Give the path of a browser that starts, or None."""
     candidates = [path for name in NAMES if (path := shutil.which(name))]
-    candidates += [path for path in (*APPLICATIONS, _playwrights_own()) if Path(path).exists()]
+    candidates += [
+        path for path in (*APPLICATIONS, _playwrights_own()) if Path(path).exists()
+    ]
     return next(filter(_starts, candidates), None)
 
 
@@ -37,8 +45,13 @@ def install() -> None:
     if sys.platform == "linux" and os.geteuid() == 0 and shutil.which("apt-get"):
         print("Installing Debian's chromium ...", file=sys.stderr)
         environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        for command in (["update"], ["install", "--yes", "--no-install-recommends", "chromium"]):
-            subprocess.run(["apt-get", "--quiet=2", *command], env=environment, stdout=sys.stderr)
+        for command in (
+            ["update"],
+            ["install", "--yes", "--no-install-recommends", "chromium"],
+        ):
+            subprocess.run(
+                ["apt-get", "--quiet=2", *command], env=environment, stdout=sys.stderr
+            )
     if find() is None:
         print("Installing Playwright's chromium ...", file=sys.stderr)
         command = [sys.executable, "-m", "playwright", "install", "chromium"]

@@ -12,7 +12,9 @@ import nbformat
 import yaml
 
 ROOT = Path(__file__).parents[1]
-KEPT_OUTPUT = "text/plain"  # what nbval compares, and what a reader without pictures sees
+KEPT_OUTPUT = (
+    "text/plain"  # what nbval compares, and what a reader without pictures sees
+)
 KEPT_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -58,7 +60,11 @@ def _merged(outputs):
     merged = []
     for output in outputs:
         last = merged[-1] if merged else None
-        if last and output.output_type == last.output_type == "stream" and output.name == last.name:
+        if (
+            last
+            and output.output_type == last.output_type == "stream"
+            and output.name == last.name
+        ):
             last.text += output.text
         else:
             merged.append(output)
@@ -68,7 +74,9 @@ def _merged(outputs):
 def main():
     """Clean or check the notebooks named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing, fail if unclean")
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing, fail if unclean"
+    )
     parser.add_argument("files", nargs="+", type=Path)
     arguments = parser.parse_args()
     settings = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))

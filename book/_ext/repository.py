@@ -12,4 +12,8 @@ def add_links(app, config):
 def setup(app):
     """Register the extension, before the theme reads its options."""
     app.connect("config-inited", add_links, priority=100)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    return {
+        "version": "1",
+        "parallel_read_safe": True,
+        "parallel_write_safe": True,
+    }

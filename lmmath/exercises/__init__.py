@@ -35,7 +35,10 @@ def check(function) -> Verdict:
         expected: 0.6931
     """
     if not callable(function):
-        return Verdict(False, "check takes a function, not called: check(name), not check(name(x)).")
+        return Verdict(
+            False,
+            "check takes a function, not called: check(name), not check(name(x)).",
+        )
     name = getattr(function, "__name__", type(function).__name__)
     if name not in EXERCISES:
         return Verdict(

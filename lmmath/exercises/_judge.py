@@ -45,7 +45,9 @@ def judge(exercise: Exercise, answer: Callable) -> Verdict:
     inputs = sorted(exercise.inputs, key=lambda arguments: sum(map(_size, arguments)))
     outcomes = [_run(answer, arguments) for arguments in inputs]
     if all(outcome.returned and outcome.value is None for outcome in outcomes):
-        return Verdict(False, f"{exercise.name} returns nothing yet. Write it, then run this cell.")
+        return Verdict(
+            False, f"{exercise.name} returns nothing yet. Write it, then run this cell."
+        )
     for arguments, outcome in zip(inputs, outcomes, strict=True):
         expected = _run(exercise.solution, arguments).value
         complaint = _complaint(outcome, expected)
@@ -79,7 +81,10 @@ def _run(function, arguments):
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             value = function(*copies)
-    except (Exception, SystemExit) as error:  # whatever the reader's code does is an answer
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # whatever the reader's code does is an answer
         return _Outcome(error=error)
     changed = not all(map(np.array_equal, copies, arguments))
     return _Outcome(value=value, changed_its_input=changed)
@@ -97,7 +102,9 @@ def _complaint(outcome, expected):
     except Exception:
         right_kind = False
     if not right_kind:
-        return [f"it returned {type(outcome.value).__name__}, expected {_kind(expected)}"]
+        return [
+            f"it returned {type(outcome.value).__name__}, expected {_kind(expected)}"
+        ]
     expected = np.asarray(expected)
     if value.shape != expected.shape:
         return [f"it returned shape {value.shape}, expected shape {expected.shape}"]
@@ -137,7 +144,9 @@ def _size(argument):
 
 def _call(function, arguments):
     names = inspect.signature(function).parameters
-    shown = (f"{name}={_show(value)}" for name, value in zip(names, arguments, strict=True))
+    shown = (
+        f"{name}={_show(value)}" for name, value in zip(names, arguments, strict=True)
+    )
     return f"{function.__name__}({', '.join(shown)})"
 
 

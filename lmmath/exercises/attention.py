@@ -77,7 +77,9 @@ LOG_SUM_EXP = Exercise(
 
 def window_mask(n, width):
     """Allow each of ``n`` positions the last ``width`` positions, its own included."""
-    distance = np.arange(n)[:, None] - np.arange(n)[None, :]  # how far the key lies back
+    distance = (
+        np.arange(n)[:, None] - np.arange(n)[None, :]
+    )  # how far the key lies back
     return (distance >= 0) & (distance < width)
 
 
@@ -90,7 +92,9 @@ WINDOW_MASK = Exercise(
             "some positions see the future. Row i may only use columns up to i.",
         ),
         (
-            lambda n, width: np.tri(n, dtype=bool) & ~np.tri(n, k=-width - 1, dtype=bool),
+            lambda n, width: (
+                np.tri(n, dtype=bool) & ~np.tri(n, k=-width - 1, dtype=bool)
+            ),
             "one position too many. A position counts itself among its last `width`.",
         ),
         (
@@ -134,7 +138,9 @@ def _total_not_rescaled(query, keys, values):
         score = query @ key / np.sqrt(len(query))
         new_largest = max(largest, score)
         total = total + np.exp(score - new_largest)
-        mixed = mixed * np.exp(largest - new_largest) + np.exp(score - new_largest) * value
+        mixed = (
+            mixed * np.exp(largest - new_largest) + np.exp(score - new_largest) * value
+        )
         largest = new_largest
     return mixed / total
 

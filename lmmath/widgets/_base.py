@@ -28,11 +28,16 @@ def module(name):
     str
     """
     source = (_FOLDER / name).read_text("utf-8")
-    return re.sub(r'(?<=from ")\./([\w-]+\.js)(?=";)', lambda found: _address(found[1]), source)
+    return re.sub(
+        r'(?<=from ")\./([\w-]+\.js)(?=";)', lambda found: _address(found[1]), source
+    )
 
 
 def _address(name):
-    return "data:text/javascript;base64," + base64.b64encode(module(name).encode()).decode()
+    return (
+        "data:text/javascript;base64,"
+        + base64.b64encode(module(name).encode()).decode()
+    )
 
 
 class Array(traitlets.Instance):
@@ -61,12 +66,17 @@ class Array(traitlets.Instance):
                 f"{self.name} must have {self.n_axes} axes, got shape {array.shape}"
             )
         if not np.all(np.isfinite(array)):
-            raise traitlets.TraitError(f"{self.name} must be finite, got NaN or infinity")
+            raise traitlets.TraitError(
+                f"{self.name} must be finite, got NaN or infinity"
+            )
         return array
 
     @staticmethod
     def _to_json(array, widget):
-        return {"shape": list(array.shape), "data": memoryview(np.ascontiguousarray(array))}
+        return {
+            "shape": list(array.shape),
+            "data": memoryview(np.ascontiguousarray(array)),
+        }
 
     @staticmethod
     def _from_json(value, widget):

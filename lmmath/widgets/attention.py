@@ -22,7 +22,9 @@ def tokenize(text):
     >>> tokenize("Ça va, you two? 🦊🦊")
     ['Ça', 'va', ',', 'you', 'two', '?', '🦊🦊']
     """
-    return ["".join(run) for kind, run in groupby(text, _kind_of_sign) if kind != "space"]
+    return [
+        "".join(run) for kind, run in groupby(text, _kind_of_sign) if kind != "space"
+    ]
 
 
 def _kind_of_sign(sign):
@@ -69,7 +71,9 @@ class AttentionWidget(Widget):
 
     _esm = module("attention.js")
 
-    text = traitlets.Unicode("Anna lent Tom the book because she had finished it.").tag(sync=True)
+    text = traitlets.Unicode("Anna lent Tom the book because she had finished it.").tag(
+        sync=True
+    )
     query = traitlets.Int(6, min=0).tag(sync=True)
     head = traitlets.Int(0, min=0).tag(sync=True)
     causal = traitlets.Bool(False).tag(sync=True)

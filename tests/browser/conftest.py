@@ -35,7 +35,9 @@ def chromium():
     if path is None:
         pytest.fail(browsers.HELP)
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        running = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox"]
+        )
         yield running
         running.close()
 
@@ -72,8 +74,14 @@ def new_page(chromium):
         context.route("**/*", gate)
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(f"error: {error}"))
-        page.on("console", lambda m: problems.append(f"console: {m.text}") if m.type == "error" else 0)
-        page.on("response", lambda r: problems.append(f"{r.status}: {r.url}") if r.status >= 400 else 0)
+        page.on(
+            "console",
+            lambda m: problems.append(f"console: {m.text}") if m.type == "error" else 0,
+        )
+        page.on(
+            "response",
+            lambda r: problems.append(f"{r.status}: {r.url}") if r.status >= 400 else 0,
+        )
         return page
 
     yield make

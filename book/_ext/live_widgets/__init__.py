@@ -35,11 +35,15 @@ class live_widget(nodes.General, nodes.Element):  # noqa: N801  (docutils names 
 def replace_widget_views(app, doctree):
     """Turn each displayed widget into a ``live_widget``, and collect the page's state."""
     docname = app.env.docname
-    saved = NbMetadataCollector.get_js_files(app.env, docname).pop("ipywidgets_state", None)
+    saved = NbMetadataCollector.get_js_files(app.env, docname).pop(
+        "ipywidgets_state", None
+    )
     models = json.loads(saved[1]["body"])["state"] if saved else {}
     shown = []
     for view in list(doctree.findall(_is_widget_view)):
-        model_id = json.loads(view.astext().partition(">")[2].rpartition("<")[0])["model_id"]
+        model_id = json.loads(view.astext().partition(">")[2].rpartition("<")[0])[
+            "model_id"
+        ]
         bundle = view.parent
         bundle.remove(view)
         place = live_widget(model=model_id)
@@ -58,7 +62,10 @@ def replace_widget_views(app, doctree):
 
 
 def _is_widget_view(node):
-    return isinstance(node, nodes.container) and node.get("mime_type") == WIDGET_VIEW_MIMETYPE
+    return (
+        isinstance(node, nodes.container)
+        and node.get("mime_type") == WIDGET_VIEW_MIMETYPE
+    )
 
 
 def _picture(bundle):
@@ -106,7 +113,11 @@ def _purge(app, env, docname):
 
 def _merge(app, env, docnames, other):
     env.live_widgets.update(
-        {name: other.live_widgets[name] for name in docnames if name in other.live_widgets}
+        {
+            name: other.live_widgets[name]
+            for name in docnames
+            if name in other.live_widgets
+        }
     )
 
 
@@ -133,4 +144,8 @@ def setup(app):
     app.connect("env-merge-info", _merge)
     app.connect("html-page-context", add_page_data)
     app.connect("build-finished", write_assets)
-    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
+    return {
+        "version": "1",
+        "parallel_read_safe": True,
+        "parallel_write_safe": True,
+    }

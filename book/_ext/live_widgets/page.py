@@ -4,8 +4,13 @@ import base64
 import re
 
 _REFERENCE = re.compile(r"^(?:IPY_MODEL_|anywidget:)(\w+)$")
-_LINKS = {"LinkModel": True, "DirectionalLinkModel": False}  # whether both ways
-_OWN_TRAITS = re.compile(r"_esm|_css|_model_\w+|_view_\w+|_dom_classes|layout|tabbable|tooltip")
+_LINKS = {
+    "LinkModel": True,
+    "DirectionalLinkModel": False,
+}  # whether both ways
+_OWN_TRAITS = re.compile(
+    r"_esm|_css|_model_\w+|_view_\w+|_dom_classes|layout|tabbable|tooltip"
+)
 _OUTSIDE_IMPORT = re.compile(r"""(?:\bfrom|\bimport)\s*\(?\s*["'](https?:)?//""")
 _OUTSIDE_STYLE = re.compile(r"""(?:@import|\burl\()\s*(?:url\()?["']?(https?:)?//""")
 
@@ -48,7 +53,9 @@ def page_data(models, shown, assets):
             continue
         entry = models.get(model_id)
         if entry is None:
-            raise CannotHost(f"the widget {model_id} was saved without its state; run the notebook")
+            raise CannotHost(
+                f"the widget {model_id} was saved without its state; run the notebook"
+            )
         hosted[model_id] = _hosted(entry, assets)
         waiting += _references(hosted[model_id]["state"])
         waiting += _linked_to(model_id, links)
@@ -74,7 +81,9 @@ def _hosted(entry, assets):
     return {
         "module": assets.add_module(module),
         "css": assets.add(style.encode(), ".css") if style else None,
-        "state": {key: value for key, value in state.items() if not _OWN_TRAITS.fullmatch(key)},
+        "state": {
+            key: value for key, value in state.items() if not _OWN_TRAITS.fullmatch(key)
+        },
         "buffers": [
             {
                 "path": buffer["path"],
