@@ -24,10 +24,9 @@ KEPT_METADATA = {
 def clean(notebook, address):
     """Clean a notebook in place."""
     notebook.metadata = nbformat.from_dict(KEPT_METADATA)
-    for cell in notebook.cells:
-        if cell.cell_type != "code":
-            continue
-        cell.execution_count = None
+    code_cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for count, cell in enumerate(code_cells, start=1):
+        cell.execution_count = count
         cell.metadata.pop("execution", None)
         if "setup" in cell.metadata.get("tags", []):
             cell.source = setup_cell(address)
@@ -37,7 +36,7 @@ def clean(notebook, address):
                 output.data = {KEPT_OUTPUT: output.data[KEPT_OUTPUT]}
                 output.metadata = {}
             if "execution_count" in output:
-                output.execution_count = None
+                output.execution_count = count
         cell.outputs = _merged(cell.outputs)
 
 

@@ -1,6 +1,6 @@
 // Chapter 3: type a sentence, pick a word, see which words it attends to.
 import { attentionWeights, multiply, toNested } from "./mathematics.js";
-import { choice, element, heatMap, setTrait, textField, toggle, uniqueName, watch } from "./shared.js";
+import { choice, element, fill, heatMap, setTrait, textField, toggle, uniqueName, watch } from "./shared.js";
 
 const MOST_TOKENS = 512; // a heat map of more would show nothing
 const MOST_LABELS = 24; // more would not be legible beside the heat map
@@ -47,8 +47,9 @@ function render({ model, el, signal }) {
   const note = element("p", { className: "lm-note" });
   const known = element("p", { className: "lm-note" });
 
-  el.classList.add("lm-widget");
-  el.append(
+  fill(
+    el,
+    signal,
     textField(model, "text", "Sentence", signal),
     element(
       "div",

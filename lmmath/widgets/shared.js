@@ -11,6 +11,19 @@ export function element(tag, properties = {}, ...children) {
   return made;
 }
 
+// Make a page's element a widget. Keys pressed in it are its own: JupyterLab, which would move to
+// another cell on an arrow key, and delete one on "d d", gets only those with Shift, Ctrl, Alt, Cmd.
+export function fill(el, signal, ...children) {
+  const own = ({ target, shiftKey, ctrlKey, altKey, metaKey }) => {
+    if (!el.contains(target)) return;
+    const chord = shiftKey || ctrlKey || altKey || metaKey;
+    target.toggleAttribute("data-lm-suppress-shortcuts", !chord); // JupyterLab looks for this
+  };
+  window.addEventListener("keydown", own, { capture: true, signal }); // before JupyterLab's, on document
+  el.classList.add("lm-widget");
+  el.append(...children);
+}
+
 export function setTrait(model, name, value) {
   if (model.get(name) === value) return;
   model.set(name, value);

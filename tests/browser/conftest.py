@@ -29,6 +29,12 @@ def serving(folder):
         server.shutdown()
 
 
+@pytest.fixture(scope="session", name="serving")
+def serving_fixture():
+    """Serve any folder: ``with serving(folder) as address``."""
+    return serving
+
+
 @pytest.fixture(scope="session")
 def chromium():
     path = browsers.find()

@@ -1,0 +1,105 @@
+"""Every chapter keeps the book's rules: equations, citations, exercises, clean outputs."""
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from pybtex.database import parse_file
+
+BOOK = Path(__file__).parents[1] / "book"
+CHAPTERS = sorted(BOOK.glob("*.ipynb"))
+SOURCES = {
+    entry.fields["url"]: entry
+    for entry in parse_file(BOOK / "references.bib").entries.values()
+}
+
+pytestmark = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+
+
+def cells(path, cell_type):
+    notebook = nbformat.read(path, as_version=4)
+    return [cell for cell in notebook.cells if cell.cell_type == cell_type]
+
+
+def prose(path):
+    return "\n\n".join(cell.source for cell in cells(path, "markdown"))
+
+
+def citation(source):
+    first, *others = [
+        " ".join(person.last_names) for person in source.persons["author"]
+    ]
+    match others:
+        case []:
+            names = first
+        case [second] if second != "others":
+            names = f"{first} and {second}"
+        case _:
+            names = f"{first} et al."
+    return f"{names} ({source.fields['year']})"
+
+
+def test_the_title_has_the_number_of_the_file(path):
+    number = int(path.stem[:2])
+    assert re.match(rf"# {number}\. \w+", prose(path))
+    assert len(re.findall(r"^# ", prose(path), re.MULTILINE)) == 1
+
+
+def test_equations_are_numbered_in_order_and_references_resolve(path):
+    number = int(path.stem[:2])
+    tags = re.findall(r"\\tag\{([\d.]+)\}", prose(path))
+    assert tags == [f"{number}.{i}" for i in range(1, len(tags) + 1)]
+    referred = set(re.findall(rf"(?<!\{{)\(({number}\.\d+)\)", prose(path)))
+    assert referred <= set(tags)
+
+
+def test_every_link_outside_is_a_citation_that_names_its_source(path):
+    for text, url in re.findall(r"\[([^]]+)\]\((https?:[^)]+)\)", prose(path)):
+        assert text == citation(SOURCES[url])
+
+
+def test_plain_markdown_needs_no_extension(path):
+    assert not re.search(r"^(:::|```\{)|\{[a-z:]+\}`", prose(path), re.MULTILINE)
+
+
+def test_every_exercise_cell_is_followed_by_a_folded_solution(path):
+    code = cells(path, "code")
+    asked = [
+        name
+        for cell in code
+        for name in re.findall(r"^check\((\w+)\)", cell.source, re.MULTILINE)
+    ]
+    solved = [
+        re.search(r"^check\((\w+)\)", cell.source, re.MULTILINE)[1]
+        for cell in code
+        if "solution" in cell.metadata.get("tags", []) and "check(" in cell.source
+    ]
+    assert len(set(solved)) >= 3
+    assert asked == [name for name in solved for _ in range(2)]
+    for cell in code:
+        if "solution" in cell.metadata.get("tags", []):
+            assert "hide-cell" in cell.metadata.tags
+            assert cell.metadata.jupyter.source_hidden
+
+
+def test_solutions_pass_and_unsolved_cells_say_so(path):
+    for cell in cells(path, "code"):
+        if "check(" not in cell.source:
+            continue
+        answer = cell.outputs[0].data["text/plain"]
+        solution = "solution" in cell.metadata.get("tags", [])
+        assert ("is right on all" if solution else "returns nothing yet") in answer
+
+
+def test_a_chapter_defines_nothing_but_answers(path):
+    for cell in cells(path, "code"):
+        if re.search(r"^(def|class) ", cell.source, re.MULTILINE):
+            assert "check(" in cell.source
+
+
+def test_a_chapter_shows_figures_each_with_its_text(path):
+    figures = [cell for cell in cells(path, "code") if "figures.show(" in cell.source]
+    assert len(figures) >= 3
+    for cell in figures:
+        assert cell.outputs[0].data["text/plain"].startswith("Figure: ")
