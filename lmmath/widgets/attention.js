@@ -124,8 +124,13 @@ function render({ model, el, signal }) {
 export function describe(tokens, weights, query) {
   const order = weights.map((_, i) => i).sort((a, b) => weights[b] - weights[a]);
   const most = order.slice(0, 3).filter((i) => weights[i] > 0);
-  const parts = most.map((i) => `“${tokens[i]}” ${weights[i].toFixed(2)}`);
-  return `“${tokens[query]}” attends to ${parts.join(", ")}${tokens.length > most.length ? ", …" : ""}`;
+  const parts = most.map((i) => `${quote(tokens[i])} ${weights[i].toFixed(2)}`);
+  if (tokens.length > most.length) parts.push("…");
+  return `${quote(tokens[query])} attends to ${parts.join(", ")}`;
+}
+
+function quote(token) {
+  return token.length > 30 ? `“${token.slice(0, 30)}…”` : `“${token}”`;
 }
 
 function remarks({ tokens, left }, vocabulary) {
@@ -135,7 +140,7 @@ function remarks({ tokens, left }, vocabulary) {
   const lines = [];
   if (left > 0) lines.push(`Shown are the first ${MOST_TOKENS} words; ${left} more are left out.`);
   if (unknown.length > 0) {
-    const some = [...new Set(unknown)].slice(0, 5).join(", ");
+    const some = [...new Set(unknown)].slice(0, 5).map(quote).join(", ");
     lines.push(`Not known to this model, so all their features are zero: ${some}.`);
   }
   return lines.join(" ");
