@@ -5,7 +5,21 @@ import hashlib
 import re
 
 # An import from a data: address, as a widget's text holds a module that it imports.
-_EMBEDDED_MODULE = re.compile(r'"data:text/javascript;base64,([A-Za-z0-9+/=]+)"')
+_EMBEDDED_MODULE = re.compile(
+    r"""(\b(?:from|import)\s*\(?\s*)(["'])data:text/javascript;base64,([\w+/=]+)\2""",
+    re.ASCII,
+)
+
+
+def modules_within(source: str):
+    """Give the text of a JavaScript module, and of each module inside it."""
+    yield source
+    for found in _EMBEDDED_MODULE.finditer(source):
+        yield from modules_within(_text(found))
+
+
+def _text(embedded):
+    return base64.b64decode(embedded[3]).decode()
 
 
 class Assets:
@@ -24,7 +38,6 @@ class Assets:
         """Add a JavaScript module, and each module inside it as a file of its own."""
 
         def as_file(found):
-            inner = self.add_module(base64.b64decode(found[1]).decode())
-            return f'"./{inner}"'
+            return f'{found[1]}"./{self.add_module(_text(found))}"'
 
         return self.add(_EMBEDDED_MODULE.sub(as_file, source).encode(), ".js")

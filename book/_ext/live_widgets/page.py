@@ -3,16 +3,21 @@
 import base64
 import re
 
+from live_widgets.assets import modules_within
+
 _REFERENCE = re.compile(r"^(?:IPY_MODEL_|anywidget:)(\w+)$")
 _LINKS = {
     "LinkModel": True,
     "DirectionalLinkModel": False,
 }  # whether both ways
-_OWN_TRAITS = re.compile(
-    r"_esm|_css|_model_\w+|_view_\w+|_dom_classes|layout|tabbable|tooltip"
+_OWN_TRAITS = re.compile(  # what only a notebook's widget manager reads
+    r"_esm|_css|_(model|view)_(name|module|module_version)|_view_count|_dom_classes|"
+    r"layout|tabbable|tooltip"
 )
-_OUTSIDE_IMPORT = re.compile(r"""(?:\bfrom|\bimport)\s*\(?\s*["'](https?:)?//""")
-_OUTSIDE_STYLE = re.compile(r"""(?:@import|\burl\()\s*(?:url\()?["']?(https?:)?//""")
+_OUTSIDE_IMPORT = re.compile(r"""\b(?:from|import)\s*\(?\s*["'`](https?:)?//""")
+_OUTSIDE_STYLE = re.compile(
+    r"""(?:@import|\burl\()\s*(?:url\()?["']?(https?:)?//""", re.IGNORECASE
+)
 
 
 class CannotHost(Exception):
@@ -74,7 +79,9 @@ def _hosted(entry, assets):
         )
     name = state["_anywidget_id"]
     module, style = state["_esm"], state.get("_css", "")
-    if module.startswith(("http:", "https:")) or _OUTSIDE_IMPORT.search(module):
+    if module.startswith(("http:", "https:")) or any(
+        map(_OUTSIDE_IMPORT.search, modules_within(module))
+    ):
         raise CannotHost(f"the widget {name} loads JavaScript from another site")
     if style.startswith(("http:", "https:")) or _OUTSIDE_STYLE.search(style):
         raise CannotHost(f"the widget {name} loads styles from another site")

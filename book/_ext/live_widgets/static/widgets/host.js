@@ -10,11 +10,11 @@ const forever = new AbortController().signal; // a published page never takes a 
 // The model of a widget: traits, and who wants to know when they change.
 class Model {
   #state;
-  #listeners = []; // {event, callback}
+  #listeners = []; // {event, callback, owner}
 
   constructor(state) {
     this.#state = state;
-    this.widget_manager = { get_model: getModel };
+    this.widget_manager = { get_model: getRunningModel };
   }
 
   get(name) {
@@ -33,16 +33,33 @@ class Model {
 
   send() {} // nor one to answer
 
-  on(events, callback) {
-    for (const event of events.split(" ")) this.#listeners.push({ event, callback });
+  on(events, callback, owner) {
+    for (const event of events.split(" ")) this.#listeners.push({ event, callback, owner });
   }
 
-  off(events, callback) {
+  off(events, callback, owner) {
     const named = events?.split(" ");
     this.#listeners = this.#listeners.filter(
       (listener) =>
-        (named && !named.includes(listener.event)) || (callback && listener.callback !== callback),
+        (named && !named.includes(listener.event)) ||
+        (callback && listener.callback !== callback) ||
+        (owner && listener.owner !== owner),
     );
+  }
+
+  // The model as one view has it: `off` ends only what this view listens to, and so does the signal.
+  seenBy(signal) {
+    const owner = Symbol("view");
+    signal.addEventListener("abort", () => this.off(null, null, owner));
+    return {
+      get: (name) => this.get(name),
+      set: (nameOrTraits, value) => this.set(nameOrTraits, value),
+      save_changes: () => this.save_changes(),
+      send: () => this.send(),
+      on: (events, callback) => this.on(events, callback, owner),
+      off: (events, callback) => this.off(events, callback, owner),
+      widget_manager: this.widget_manager,
+    };
   }
 
   #emit(event, ...values) {
@@ -66,7 +83,7 @@ const getModel = once(async (id) => {
   await Promise.all(
     buffers.map(async ({ path, file }) => {
       const parent = path.slice(0, -1).reduce((value, key) => value[key], state);
-      parent[path.at(-1)] = new DataView(await fetchBuffer(file));
+      parent[path.at(-1)] = new DataView((await fetchBuffer(file)).slice()); // each its own
     }),
   );
   return new Model(state);
@@ -91,7 +108,7 @@ const loadStyle = once(
     }),
 );
 
-// A widget's definition, initialized: {render, exports}.
+// A widget, initialized: {model, definition, exports}.
 const getWidget = once(async (id) => {
   const { module, css } = page.models[id];
   const [model, loaded] = await Promise.all([
@@ -99,44 +116,58 @@ const getWidget = once(async (id) => {
     import(fileUrl(module)),
     css && loadStyle(css),
   ]);
-  const definition = loaded.default ?? { render: loaded.render };
-  const widget = typeof definition === "function" ? await definition() : definition;
-  const result = await widget.initialize?.({ model, signal: forever, experimental });
-  return { render: widget.render, exports: typeof result === "object" ? result : undefined };
+  const made = loaded.default ?? { render: loaded.render };
+  const definition = typeof made === "function" ? await made() : made;
+  const result = await definition.initialize?.({
+    model: model.seenBy(forever),
+    signal: forever,
+    experimental,
+  });
+  return { model, definition, exports: typeof result === "object" ? result : undefined };
 });
 
 const experimental = {
   invoke: () => Promise.reject(new Error("this command needs Python, and a published page has none")),
 };
 
+// What jslink and jsdlink do: copy a trait when it changes, one way or both.
+const connect = once(async ({ source, target, both }) => {
+  const [{ model: from }, { model: to }] = await Promise.all([source, target].map(([id]) => getWidget(id)));
+  const follow = (a, x, b, y) => a.on(`change:${x}`, () => b.set(y, a.get(x)));
+  to.set(target[1], from.get(source[1]));
+  follow(from, source[1], to, target[1]);
+  if (both) follow(to, target[1], from, source[1]);
+  for (const [id] of [source, target]) run(id);
+});
+
+// A widget at work, shown or not: initialized, and linked with others, which then work too.
+const run = once(async (id) => {
+  const links = page.links.filter(({ source, target }) => [source[0], target[0]].includes(id));
+  const [widget] = await Promise.all([getWidget(id), ...links.map(connect)]);
+  return widget;
+});
+
+function getRunningModel(id) {
+  run(id);
+  return getModel(id);
+}
+
 const referenced = (reference) => reference.replace(/^anywidget:/, "");
 const host = {
-  getModel: (reference) => getModel(referenced(reference)),
+  getModel: async (reference) => (await getRunningModel(referenced(reference))).seenBy(forever),
   async getWidget(reference) {
     const id = referenced(reference);
-    const { exports } = await getWidget(id);
-    return { exports, render: ({ el }) => show(id, el) };
+    const { exports } = await run(id);
+    return { exports, render: ({ el, signal }) => show(id, el, signal) };
   },
 };
 
-async function show(id, el) {
-  const [model, widget] = await Promise.all([getModel(id), getWidget(id), connectLinks(id)]);
-  await widget.render?.({ model, el, signal: forever, host, experimental });
-}
-
-// What jslink and jsdlink do: copy a trait when it changes, one way or both.
-const connect = once(async ({ source, target, both }) => {
-  const [from, to] = await Promise.all([getModel(source[0]), getModel(target[0])]);
-  const follow = (a, [, x], b, [, y]) => a.on(`change:${x}`, () => b.set(y, a.get(x)));
-  to.set(target[1], from.get(source[1]));
-  follow(from, source, to, target);
-  if (both) follow(to, target, from, source);
-});
-
-function connectLinks(id) {
-  return Promise.all(
-    page.links.filter(({ source, target }) => [source[0], target[0]].includes(id)).map(connect),
-  );
+async function show(id, el, signal = forever) {
+  const { model, definition } = await run(id);
+  const end = await definition.render?.({ model: model.seenBy(signal), el, signal, host, experimental });
+  if (typeof end !== "function") return;
+  if (signal.aborted) end();
+  else signal.addEventListener("abort", end);
 }
 
 async function start(place) {
