@@ -8,6 +8,7 @@ colour-blind can tell them apart (Okabe and Ito 2008). The widgets use the same 
 import html
 import io
 import re
+import warnings
 
 import matplotlib
 from matplotlib.colors import LinearSegmentedColormap
@@ -78,10 +79,9 @@ def heat_map(axes, values, row_names, column_names, largest=1.0):
     axes.pcolormesh(
         values, cmap=SHADES, vmin=0, vmax=largest, edgecolors=(0.5, 0.5, 0.5, 0.25)
     )
-    axes.set_xticks(
-        [i + 0.5 for i in range(len(column_names))], column_names, rotation=90
-    )
-    axes.set_yticks([i + 0.5 for i in range(len(row_names))], row_names)
+    as_written = {"parse_math": False}  # a name may hold a dollar sign
+    axes.set_xticks(_middles(column_names), column_names, rotation=90, **as_written)
+    axes.set_yticks(_middles(row_names), row_names, **as_written)
     axes.invert_yaxis()
     axes.xaxis.tick_top()
     axes.xaxis.set_label_position("top")
@@ -89,6 +89,10 @@ def heat_map(axes, values, row_names, column_names, largest=1.0):
     axes.grid(False)
     axes.set_frame_on(False)
     axes.set_aspect("equal")
+
+
+def _middles(names):
+    return [i + 0.5 for i in range(len(names))]
 
 
 class show:  # noqa: N801  (used as a verb, at the end of a cell)
@@ -126,7 +130,12 @@ def _svg(figure, alt):
     """Render to SVG that takes its ink and its font from the page it stands in."""
     buffer = io.StringIO()
     # The salt makes ids that no other figure of a page has, and the same ones on every run.
-    with matplotlib.rc_context(STYLE | {"svg.hashsalt": alt}):
+    with (
+        matplotlib.rc_context(STYLE | {"svg.hashsalt": alt}),
+        warnings.catch_warnings(),
+    ):
+        # Text stays text, so the reader's fonts draw it, whatever matplotlib's lack.
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font")
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     body = buffer.getvalue().split("</metadata>")[1]
     body = re.sub(

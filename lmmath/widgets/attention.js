@@ -98,7 +98,13 @@ function render({ model, el, signal }) {
   }
 
   function update() {
-    const state = compute(model);
+    let state;
+    try {
+      state = compute(model);
+    } catch (error) {
+      status.textContent = `The model’s numbers do not fit together: ${error.message}`;
+      return;
+    }
     if (state.tokens.join(" ") !== shown.join(" ")) buildWords(state.tokens);
     const empty = state.tokens.length === 0;
     plane.parentElement.hidden = empty;

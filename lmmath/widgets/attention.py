@@ -11,6 +11,7 @@ from lmmath.attention import attention_weights, causal_mask
 from lmmath.widgets._base import Array, Widget, module
 
 MOST_TOKENS = 512  # a heat map of more would show nothing
+MOST_TOKENS_PRINTED = 24  # what is legible on paper
 
 
 def tokenize(text):
@@ -99,17 +100,21 @@ class AttentionWidget(Widget):
 
     def __init__(self, **traits):
         super().__init__(**traits)
+        self._require_model_that_fits()
+
+    def _require_model_that_fits(self):
         n_heads, (n_words, d_model) = len(self.head_names), self.embeddings.shape
         if n_words != len(self.vocabulary):
             raise ValueError(
                 "embeddings must have one row for each word of vocabulary, "
                 f"got {n_words} rows and {len(self.vocabulary)} words"
             )
+        expected = (n_heads, d_model, self.w_q.shape[2])
         for name, w in {"w_q": self.w_q, "w_k": self.w_k}.items():
-            if w.shape != (n_heads, d_model, self.w_q.shape[2]):
+            if w.shape != expected:
                 raise ValueError(
-                    f"{name} must have shape (n_heads, d_model, d_head) = "
-                    f"({n_heads}, {d_model}, {self.w_q.shape[2]}), got {w.shape}"
+                    f"{name} must have shape (n_heads, d_model, d_head) = {expected}, "
+                    f"got {w.shape}"
                 )
         if self.head >= n_heads:
             raise ValueError(f"head must be less than {n_heads}, got {self.head}")
@@ -122,6 +127,7 @@ class AttentionWidget(Widget):
     @property
     def weights(self):
         """The attention weights shown: an array, shape (n_tokens, n_tokens)."""
+        self._require_model_that_fits()
         x = handmade.lookup(self.tokens, self.vocabulary, self.embeddings)
         if not len(x):
             return np.zeros((0, 0))
@@ -133,12 +139,14 @@ class AttentionWidget(Widget):
         )
 
     def picture(self):
-        """Draw the heat map of the weights."""
+        """Draw the heat map of the weights, of a long text its beginning."""
         tokens, weights = self.tokens, self.weights
         figure, axes = figures.subplots(width=4.0, height=3.7)
-        names = tokens if len(tokens) <= 24 else []
+        printed = slice(MOST_TOKENS_PRINTED)
         if tokens:
-            figures.heat_map(axes, weights, names, names)
+            figures.heat_map(
+                axes, weights[printed, printed], tokens[printed], tokens[printed]
+            )
         axes.set_xlabel("… to this token")
         axes.set_ylabel("from this token …")
         return figures.show(figure, self._description(tokens, weights))
@@ -147,9 +155,10 @@ class AttentionWidget(Widget):
         if not tokens:
             return "An empty heat map: there is no text to attend to."
         query = min(self.query, len(tokens) - 1)
+        rows = min(len(tokens), MOST_TOKENS_PRINTED)
         most = int(np.argmax(weights[query]))
         return (
-            f"Heat map of attention weights, one row for each of {len(tokens)} tokens. "
+            f"Heat map of attention weights, one row for each of {rows} tokens. "
             f"In the head “{self.head_names[self.head]}”, the token “{tokens[query]}” attends "
             f"most to “{tokens[most]}”, with weight {weights[query, most]:.2f}."
         )
