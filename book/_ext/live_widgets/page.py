@@ -97,8 +97,26 @@ def _hosted(entry, assets):
                 "file": assets.add(base64.b64decode(buffer["data"]), ".bin"),
             }
             for buffer in entry.get("buffers", [])
+            if _lacks(state, buffer["path"])
         ],
     }
+
+
+def _lacks(state, path):
+    """Tell whether the state has a gap at the path of a buffer.
+
+    A notebook also saves what filled such gaps in earlier values of a trait. (A trait that is
+    itself binary may keep its earlier value in the state: its buffer is taken for the later.)
+    """
+    *inner, last = path
+    if not inner:
+        return True
+    try:
+        for key in inner:
+            state = state[key]
+        return state[last] is None if isinstance(state, list) else last not in state
+    except (KeyError, IndexError, TypeError):  # no longer a container of this shape
+        return False
 
 
 def _references(value):

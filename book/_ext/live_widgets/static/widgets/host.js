@@ -132,12 +132,14 @@ const experimental = {
 
 // What jslink and jsdlink do: copy a trait when it changes, one way or both.
 const connect = once(async ({ source, target, both }) => {
-  const [{ model: from }, { model: to }] = await Promise.all([source, target].map(([id]) => getWidget(id)));
+  const ends = [source[0], target[0]];
+  await Promise.allSettled(ends.map(getWidget)); // if one fails, the other works
+  const [from, to] = await Promise.all(ends.map(getModel));
   const follow = (a, x, b, y) => a.on(`change:${x}`, () => b.set(y, a.get(x)));
   to.set(target[1], from.get(source[1]));
   follow(from, source[1], to, target[1]);
   if (both) follow(to, target[1], from, source[1]);
-  for (const [id] of [source, target]) run(id);
+  ends.forEach(run);
 });
 
 // A widget at work, shown or not: initialized, and linked with others, which then work too.
@@ -164,7 +166,8 @@ const host = {
 
 async function show(id, el, signal = forever) {
   const { model, definition } = await run(id);
-  const end = await definition.render?.({ model: model.seenBy(signal), el, signal, host, experimental });
+  const view = { model: model.seenBy(signal), el, signal, host, experimental };
+  const end = await definition.render?.(view);
   if (typeof end !== "function") return;
   if (signal.aborted) end();
   else signal.addEventListener("abort", end);
