@@ -223,7 +223,7 @@ PAGES = {
     "slider.ipynb": notebook({"slider": "IntSlider()"}),
     "text-1.md": "# Text\n",
     "text-2.md": "# Text\n",
-}  # fmt: skip
+}
 
 
 def build(source, folder, *options):
