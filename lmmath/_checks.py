@@ -1,5 +1,7 @@
 """Argument checks that name the argument, what was expected and what came."""
 
+from numbers import Integral
+
 from array_api_compat import array_namespace, is_array_api_obj
 
 
@@ -42,5 +44,5 @@ def require_positive_integer(**numbers):
     ValueError: n_heads must be an integer of at least 1, got 0
     """
     for name, number in numbers.items():
-        if not isinstance(number, int) or isinstance(number, bool) or number < 1:
+        if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:
             raise ValueError(f"{name} must be an integer of at least 1, got {number!r}")

@@ -35,7 +35,8 @@ def softmax(x, axis=-1):
     -------
     array
         Weights in [0, 1], with the shape and dtype of ``x``.
-        A slice whose scores are all :math:`-\infty` has no weights: it comes out as NaN.
+        A slice whose scores are all :math:`-\infty`, or hold :math:`+\infty`, has no weights:
+        it comes out as NaN.
 
     Raises
     ------
@@ -133,6 +134,7 @@ def softmax_jacobian(weights):
            [-0.25,  0.25]])
     """
     require_floating(weights=weights)
+    _require_axis("weights", weights, -1)
     xp = array_namespace(weights)
     identity = xp.eye(weights.shape[-1], dtype=weights.dtype, device=device(weights))
     return weights[..., :, None] * (identity - weights[..., None, :])
@@ -172,6 +174,7 @@ def entropy(weights, axis=-1):
     array([0.6931, 0.    ])
     """
     require_floating(weights=weights)
+    _require_axis("weights", weights, axis)
     xp = array_namespace(weights)
     logarithms = xp.log(xp.where(weights > 0, weights, xp.ones_like(weights)))
     return xp.abs(xp.sum(weights * logarithms, axis=axis))  # every term is <= 0
@@ -252,9 +255,9 @@ def attention_weights(query, key, mask=None, scale=None):
     >>> attention_weights(query, key, mask=np.asarray([[False, True]]))
     array([[0., 1.]])
     """
-    _require_fitting(query, key)
+    _require_fitting(query=query, key=key)
     xp = array_namespace(query, key)
-    scale = 1 / sqrt(query.shape[-1]) if scale is None else scale
+    scale = 1 / sqrt(query.shape[-1]) if scale is None else float(scale)
     scores = (query * scale) @ xp.matrix_transpose(key)  # (..., n_queries, n_keys)
     if mask is None:
         return softmax(scores)
@@ -310,7 +313,7 @@ def scaled_dot_product_attention(query, key, value, mask=None, scale=None):
     >>> scaled_dot_product_attention(query, key, value).round(2)
     array([[11.96]])
     """
-    _require_fitting(query, key, value)
+    _require_fitting(query=query, key=key, value=value)
     return attention_weights(query, key, mask, scale) @ value
 
 
@@ -339,7 +342,8 @@ def multi_head_attention(query, key, value, w_q, w_k, w_v, w_o, n_heads, mask=No
     n_heads : int
         :math:`h`, the number of heads.
     mask : boolean array, broadcastable to (..., n_heads, n_queries, n_keys), optional
-        True where attention is allowed. One ``(n_queries, n_keys)`` mask serves all heads.
+        True where attention is allowed. One ``(n_queries, n_keys)`` mask serves all heads; one
+        for each text of a batch needs an axis for the heads: ``(batch, 1, n_queries, n_keys)``.
 
     Returns
     -------
@@ -364,16 +368,24 @@ def multi_head_attention(query, key, value, w_q, w_k, w_v, w_o, n_heads, mask=No
     array([[0.731, 0.5  ],
            [0.5  , 0.731]])
     """
-    _require_projections(query=(query, w_q), key=(key, w_k), value=(value, w_v))
+    require_floating(query=query, key=key, value=value)
+    require_matrices(query=query, key=key, value=value)
+    _require_projection("the last axis of query", query.shape[-1], w_q=w_q)
+    _require_projection("the last axis of key", key.shape[-1], w_k=w_k)
+    _require_projection("the last axis of value", value.shape[-1], w_v=w_v)
+    if w_q.shape[1] != w_k.shape[1]:
+        raise ValueError(
+            "w_q and w_k must have the same last dimension, "
+            f"got {w_q.shape[1]} and {w_k.shape[1]}"
+        )
+    _require_projection("the last axis of w_v", w_v.shape[1], w_o=w_o)
     heads = scaled_dot_product_attention(
         split_heads(query @ w_q, n_heads),  # (..., n_heads, n_queries, d_head)
         split_heads(key @ w_k, n_heads),
         split_heads(value @ w_v, n_heads),
         mask,
     )
-    merged = merge_heads(heads)  # (..., n_queries, n_heads * d_v)
-    _require_projections(merged_heads=(merged, w_o))
-    return merged @ w_o
+    return merge_heads(heads) @ w_o
 
 
 def split_heads(x, n_heads):
@@ -449,26 +461,34 @@ def merge_heads(x):
 
 def _require_scores(x, axis):
     require_floating(x=x)
+    _require_axis("x", x, axis)
     if x.shape[axis] == 0:
         raise ValueError(
             f"x must not be empty along axis {axis}, got shape {tuple(x.shape)}"
         )
 
 
-def _require_fitting(query, key, value=None):
-    arrays = {"query": query, "key": key} | ({} if value is None else {"value": value})
+def _require_axis(name, x, axis):
+    if not -x.ndim <= axis < x.ndim:
+        raise ValueError(f"axis must be one of the {x.ndim} axes of {name}, got {axis}")
+
+
+def _require_fitting(**arrays):
     require_floating(**arrays)
     require_matrices(**arrays)
+    query, key = arrays["query"], arrays["key"]
     if query.shape[-1] != key.shape[-1]:
         raise ValueError(
             "query and key must have the same last dimension, "
             f"got {query.shape[-1]} and {key.shape[-1]}"
         )
-    if key.shape[-2] == 0:
+    if 0 in key.shape[-2:]:
         raise ValueError(
-            f"key must hold at least one position, got shape {tuple(key.shape)}"
+            "key must hold at least one position and one feature, "
+            f"got shape {tuple(key.shape)}"
         )
-    if value is not None and key.shape[-2] != value.shape[-2]:
+    value = arrays.get("value", key)
+    if key.shape[-2] != value.shape[-2]:
         raise ValueError(
             "key and value must hold the same number of positions, "
             f"got {key.shape[-2]} and {value.shape[-2]}"
@@ -482,14 +502,14 @@ def _require_fitting(query, key, value=None):
         ) from None
 
 
-def _require_projections(**pairs):
-    for name, (x, w) in pairs.items():
-        require_floating(**{name: x, f"the projection of {name}": w})
-        if w.ndim != 2 or x.shape[-1] != w.shape[0]:
-            raise ValueError(
-                f"the projection of {name} must have two axes, the first of length "
-                f"{x.shape[-1]}, got shape {tuple(w.shape)}"
-            )
+def _require_projection(of, length, **matrix):
+    ((name, w),) = matrix.items()
+    require_floating(**matrix)
+    if w.ndim != 2 or w.shape[0] != length:
+        raise ValueError(
+            f"{name} must have two axes, the first as long as {of} ({length}), "
+            f"got shape {tuple(w.shape)}"
+        )
 
 
 def _mask_like(scores, mask):

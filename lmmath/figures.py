@@ -140,13 +140,8 @@ def _svg(figure, alt):
     body = buffer.getvalue().split("</metadata>")[1]
     body = re.sub(
         r"<style.*?</style>", "", body, flags=re.DOTALL
-    )  # it would style the page
-    body = re.sub(
-        r' id="[\w.]+_\d+"', "", body
-    )  # matplotlib's own names, the same in each figure
-    body = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", body)
-    body = re.sub(r' style="([^"]*)"', lambda style: _attributes(style[1]), body)
-    body = body.replace("#000000", "currentColor")
+    )  # it is for the whole page
+    body = re.sub(r"<[^>]*>", lambda tag: _adapted(tag[0]), body)
     width, height = (72 * inches for inches in figure.get_size_inches())
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
@@ -154,6 +149,16 @@ def _svg(figure, alt):
         f'style="max-width: 100%; height: auto" stroke-linejoin="round" fill="currentColor" '
         f'role="img" aria-label="{html.escape(alt)}">{body}'
     )
+
+
+def _adapted(tag):
+    """Adapt one SVG tag to the page: its colour, short numbers, attributes instead of a style."""
+    tag = re.sub(
+        r' id="[\w.]+_\d+"', "", tag
+    )  # matplotlib's names, the same in each figure
+    tag = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", tag)
+    tag = re.sub(r' style="([^"]*)"', lambda style: _attributes(style[1]), tag)
+    return tag.replace("#000000", "currentColor")
 
 
 def _attributes(style):

@@ -222,6 +222,7 @@ def test_a_causal_output_does_not_depend_on_later_positions(n, changed):
 
 def test_causal_mask_equals_the_definition():
     assert causal_mask(4).tolist() == [[j <= i for j in range(4)] for i in range(4)]
+    assert np.array_equal(causal_mask(np.int64(4)), causal_mask(4))
 
 
 # Several heads
@@ -264,6 +265,32 @@ def test_multi_head_attention_equals_torch_batched_and_masked(rng, n_heads):
     close(actual, expected.detach())
 
 
+@pytest.mark.parametrize("mask_shape", [(2, 3, 5, 7), (2, 1, 5, 7), (3, 5, 7)])
+def test_a_mask_may_differ_from_head_to_head_and_text_to_text(rng, mask_shape):
+    x, memory = rng.normal(size=(2, 5, 6)), rng.normal(size=(2, 7, 6))
+    w_q, w_k, w_v, w_o = rng.normal(size=(4, 6, 6))
+    mask = rng.random(mask_shape) < 0.6
+    every = mask & np.ones((2, 3, 5, 7), bool)
+    heads = [
+        [
+            scaled_dot_product_attention(
+                x[b] @ w_q[:, h : h + 2],
+                memory[b] @ w_k[:, h : h + 2],
+                memory[b] @ w_v[:, h : h + 2],
+                every[b, h // 2],
+            )
+            for h in (0, 2, 4)
+        ]
+        for b in range(2)
+    ]
+    expected = [np.concatenate(parts, axis=1) @ w_o for parts in heads]
+    close(
+        multi_head_attention(x, memory, memory, w_q, w_k, w_v, w_o, 3, mask),
+        expected,
+        1e-12,
+    )
+
+
 @given(hnp.arrays(float, (2, 3, 12)), st.sampled_from([1, 2, 3, 4, 6, 12]))
 def test_merge_undoes_split(x, n_heads):
     heads = split_heads(x, n_heads)
@@ -297,6 +324,7 @@ def test_dtype_is_kept(rng, dtype):
     assert scaled_dot_product_attention(x, x, x, causal_mask(4)).dtype == x.dtype
     t = torch.from_numpy(x)
     assert scaled_dot_product_attention(t, t, t, causal_mask(4)).dtype == t.dtype
+    assert attention_weights(x, x, scale=np.float64(0.5)).dtype == x.dtype
 
 
 # Bad input
@@ -312,6 +340,22 @@ def zeros(*shape):
         (TypeError, lambda: softmax([1.0]), "x must be an array of floating-point numbers, got list"),
         (TypeError, lambda: softmax(np.arange(3)), "got dtype int64"),
         (ValueError, lambda: softmax(zeros(2, 0)), r"x must not be empty along axis -1, got shape \(2, 0\)"),
+        (ValueError, lambda: softmax(zeros()), "axis must be one of the 0 axes of x, got -1"),
+        (ValueError, lambda: log_softmax(zeros(2, 3), axis=2), "axis must be one of the 2 axes of x, got 2"),
+        (ValueError, lambda: entropy(zeros(2), axis=1), "axis must be one of the 1 axes of weights, got 1"),
+        (ValueError, lambda: softmax_jacobian(zeros()), "axis must be one of the 0 axes of weights"),
+        (ValueError, lambda: attention_weights(zeros(3, 0), zeros(3, 0)), r"one feature, got shape \(3, 0\)"),
+        (TypeError, lambda: scaled_dot_product_attention(zeros(3, 4), zeros(3, 4), None), "value must be .* got NoneType"),
+        (
+            ValueError,
+            lambda: multi_head_attention(*[zeros(3, 4)] * 3, zeros(4, 2), zeros(4, 3), *[zeros(4, 4)] * 2, 1),
+            "w_q and w_k must have the same last dimension, got 2 and 3",
+        ),
+        (
+            ValueError,
+            lambda: multi_head_attention(zeros(4), *[zeros(3, 4)] * 2, *[zeros(4, 4)] * 4, 2),
+            r"query must have at least two axes .* got shape \(4,\)",
+        ),
         (ValueError, lambda: causal_mask(0), "n must be an integer of at least 1, got 0"),
         (ValueError, lambda: causal_mask(2.0), "n must be an integer of at least 1, got 2.0"),
         (
@@ -320,7 +364,7 @@ def zeros(*shape):
             "query and key must have the same last dimension, got 64 and 32",
         ),
         (ValueError, lambda: attention_weights(zeros(4), zeros(3, 4)), r"query must have at least two axes .* got shape \(4,\)"),
-        (ValueError, lambda: attention_weights(zeros(3, 4), zeros(0, 4)), r"key must hold at least one position, got shape \(0, 4\)"),
+        (ValueError, lambda: attention_weights(zeros(3, 4), zeros(0, 4)), r"key must hold at least one position and one feature, got shape \(0, 4\)"),
         (
             ValueError,
             lambda: scaled_dot_product_attention(zeros(3, 4), zeros(5, 4), zeros(6, 4)),
@@ -343,12 +387,12 @@ def zeros(*shape):
         (
             ValueError,
             lambda: multi_head_attention(*[zeros(3, 4)] * 3, zeros(5, 4), *[zeros(4, 4)] * 3, 2),
-            r"the projection of query must have two axes, the first of length 4, got shape \(5, 4\)",
+            r"w_q must have two axes, the first as long as the last axis of query \(4\), got shape \(5, 4\)",
         ),
         (
             ValueError,
             lambda: multi_head_attention(*[zeros(3, 4)] * 3, *[zeros(4, 4)] * 3, zeros(6, 4), 2),
-            r"the projection of merged_heads must have two axes, the first of length 4, got shape \(6, 4\)",
+            r"w_o must have two axes, the first as long as the last axis of w_v \(4\), got shape \(6, 4\)",
         ),
     ],
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """Right answers pass, likely wrong ones get a useful answer, and nothing is ever raised."""
 
+import math
 import sys
 
 import numpy as np
@@ -74,6 +75,23 @@ def test_the_order_of_the_inputs_does_not_matter_only_their_size():
     assert "Hint: that is the square" in verdict.message
 
 
+class Unprintable(Exception):
+    def __str__(self):
+        raise ValueError("no words")
+
+
+class NotAnError(BaseException):
+    pass
+
+
+def raises_what_cannot_be_printed(x):
+    raise Unprintable
+
+
+def raises_what_is_no_error(x):
+    raise NotAnError("stop")
+
+
 def raises(x):
     raise ZeroDivisionError("oh no")
 
@@ -99,6 +117,9 @@ def never_ends(x):
         (never_ends, "it raised RecursionError"),
         (changes_its_input, "it changed its input"),
         (lambda: 0, "it raised TypeError"),
+        (raises_what_cannot_be_printed, "it raised Unprintable: <Unprintable>"),
+        (raises_what_is_no_error, "it raised NotAnError: stop"),
+        (lambda x: np.timedelta64(1, "s"), "it returned timedelta64"),
         (lambda x: "two", "it returned str, expected an array of shape (1,)"),
         (lambda x: object(), "it returned object, expected an array of shape (1,)"),
         (lambda x: [1, [2, 3]], "it returned list, expected an array of shape (1,)"),
@@ -133,3 +154,63 @@ def test_an_unknown_name_gets_the_list_of_names():
 
     assert "No exercise is called log_sum_xep" in check(log_sum_xep).message
     assert "log_sum_exp" in check(log_sum_xep).message
+
+
+def test_a_result_that_is_nearly_right_is_shown_in_full():
+    message = judge(DOUBLE, lambda x: 2 * x * (1 + 1e-8)).message
+    assert "yours:    array([4.00000004])" in message
+    assert "expected: array([4.])" in message
+
+
+# Answers that look right and are not
+
+GUISES = {
+    "log_sum_exp": [
+        lambda x: np.mean(x) + np.log(np.sum(np.exp(x - np.mean(x)))),
+        lambda x: np.min(x) + np.log(np.sum(np.exp(x - np.min(x)))),
+        lambda x: x[0] + np.log(np.sum(np.exp(x - x[0]))),
+    ],
+    "first_of_two": [lambda a, b: np.exp(a - b) / (1 + np.exp(a - b))],
+    "window_mask": [lambda n, width: np.tri(n, dtype=bool)],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"), [(name, answer) for name in GUISES for answer in GUISES[name]]
+)
+def test_an_answer_that_is_right_only_on_easy_inputs_fails(name, answer):
+    assert not judge(EXERCISES[name], answer).passed
+
+
+def test_an_overflow_is_recognised_as_an_error_too():
+    verdict = judge(
+        EXERCISES["log_sum_exp"],
+        lambda x: math.log(sum(math.exp(score) for score in x)),
+    )
+    assert "it raised" in verdict.message
+
+
+# Exercises on other things than numbers
+
+TEXTS = Exercise(
+    solution=str.split,
+    inputs=[("one two",), ("a b",)],
+    mistakes=[(lambda text: [text], "where does a word end?")],
+)
+
+
+def test_texts_and_lists_are_judged_too():
+    assert judge(TEXTS, lambda text: text.split(None)).passed
+    verdict = judge(TEXTS, lambda text: [text])
+    assert "yours:    ['a b']" in verdict.message
+    assert "Hint: where does a word end?" in verdict.message
+    assert not judge(TEXTS, lambda text: 3).passed
+
+
+def test_a_generator_of_random_numbers_may_be_used():
+    draws = Exercise(
+        solution=lambda rng: rng.normal(size=2),
+        inputs=[(np.random.default_rng(0),)],
+        mistakes=[],
+    )
+    assert judge(draws, lambda rng: rng.normal(size=2)).passed

@@ -96,3 +96,12 @@ def contrast(colour, page):
 )
 def test_every_colour_stands_out_from_both_pages(colour, page):
     assert contrast(colour, page) >= 3
+
+
+def test_names_are_drawn_as_they_are_written():
+    names = ["3.14159", "#000000", ' id="x_1"', ' style="a"', "<b>", "$x$"]
+    figure, axes = figures.subplots()
+    figures.heat_map(axes, np.eye(6), names, names)
+    root = ElementTree.fromstring(figures.show(figure, "Odd names.").svg)
+    drawn = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert drawn == names + names

@@ -22,7 +22,7 @@ def notebook():
             new_code_cell(
                 "figure",
                 execution_count=9,
-                metadata={"execution": {"iopub.busy": "now"}, "tags": ["hide-input"]},
+                metadata={"execution": {}, "scrolled": True, "tags": ["hide-input"]},
                 outputs=[
                     new_output("stream", name="stdout", text="one\n"),
                     new_output("stream", name="stdout", text="two\n"),
@@ -63,3 +63,6 @@ def test_the_setup_cell_knows_the_address_if_there_is_one(notebook):
     notebooks.clean(notebook, address="")
     assert "http" not in notebook.cells[1].source
     assert "%pip" not in notebook.cells[1].source
+    notebook.cells[1].source = "a fork's own"
+    notebooks.clean(notebook, address=None)
+    assert notebook.cells[1].source == "a fork's own"

@@ -58,6 +58,29 @@ def test_weights_are_the_formulas(causal, scaled, head):
     np.testing.assert_allclose(widget.weights, expected, 1e-14)
 
 
+@pytest.mark.parametrize(("query", "row"), [(1, 1), (9, 2)])
+def test_the_row_shown_is_that_of_a_token_that_is_there(query, row):
+    widget = AttentionWidget(text="Tom saw it", query=query)
+    assert np.array_equal(widget.row, widget.weights[row])
+    widget.text = ""
+    assert widget.row.shape == (0,)
+
+
+def test_an_even_row_names_no_favourite():
+    assert "“saw” attends to all equally, with weight 0.33" in repr(
+        AttentionWidget(text="Tom saw it", query=1)
+    )
+
+
+def test_a_model_cannot_be_changed_behind_the_widgets_back():
+    embeddings = np.eye(2)
+    widget = AttentionWidget(**OneHead(embeddings=embeddings))
+    embeddings[0, 0] = 99
+    assert np.array_equal(widget.embeddings, np.eye(2))
+    with pytest.raises(ValueError, match="read-only"):
+        AttentionWidget().embeddings[0, 0] = 99
+
+
 def test_another_model_is_other_data():
     widget = AttentionWidget(**OneHead())
     keys = widget.w_k[0][[0, 1, 0]]

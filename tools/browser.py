@@ -65,7 +65,10 @@ def _playwrights_own():
 
 def _starts(path):
     command = [path, "--version"]
-    return subprocess.run(command, capture_output=True, timeout=60).returncode == 0
+    try:
+        return subprocess.run(command, capture_output=True, timeout=60).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 if __name__ == "__main__":

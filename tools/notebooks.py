@@ -1,7 +1,8 @@
 """Keep committed notebooks clean: text outputs stay, pictures and widget state go.
 
 ``python tools/notebooks.py FILE ...`` cleans; with ``--check`` it only says which are not clean.
-It also writes each notebook's set-up cell, from the repository's address in ``_config.yml``.
+It also writes each notebook's set-up cell, from the repository's address in ``_config.yml``. A
+fork that changed the address and not yet the cells is clean all the same.
 """
 
 import argparse
@@ -15,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 KEPT_OUTPUT = (
     "text/plain"  # what nbval compares, and what a reader without pictures sees
 )
+KEPT_CELL_METADATA = {"jupyter", "mystnb", "tags"}
 KEPT_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -22,18 +24,20 @@ KEPT_METADATA = {
 
 
 def clean(notebook, address):
-    """Clean a notebook in place."""
+    """Clean a notebook in place; without an address (None), leave its set-up cell alone."""
     notebook.metadata = nbformat.from_dict(KEPT_METADATA)
     code_cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     for count, cell in enumerate(code_cells, start=1):
         cell.execution_count = count
-        cell.metadata.pop("execution", None)
+        for key in set(cell.metadata) - KEPT_CELL_METADATA:
+            del cell.metadata[key]
         if "setup" in cell.metadata.get("tags", []):
-            cell.source = setup_cell(address)
             cell.outputs = []
+            if address is not None:
+                cell.source = setup_cell(address)
         for output in cell.outputs:
             if "data" in output:
-                output.data = {KEPT_OUTPUT: output.data[KEPT_OUTPUT]}
+                output.data = {KEPT_OUTPUT: output.data.get(KEPT_OUTPUT, "")}
                 output.metadata = {}
             if "execution_count" in output:
                 output.execution_count = count
@@ -79,11 +83,12 @@ def main():
     parser.add_argument("files", nargs="+", type=Path)
     arguments = parser.parse_args()
     settings = yaml.safe_load((ROOT / "_config.yml").read_text("utf-8"))
+    address = settings["repository"]["url"]
     unclean = []
     for path in arguments.files:
         before = path.read_text("utf-8")
         notebook = nbformat.reads(before, as_version=4)
-        clean(notebook, settings["repository"]["url"])
+        clean(notebook, None if arguments.check else address)
         after = nbformat.writes(notebook) + "\n"
         if after != before:
             unclean.append(str(path))

@@ -3,12 +3,12 @@
 import copy
 import inspect
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 
 import numpy as np
 
-RELATIVE_TOLERANCE = 1e-9
+TOLERANCE = 1e-9  # relative, and absolute where the number is below one
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def judge(exercise: Exercise, answer: Callable) -> Verdict:
 @dataclass(frozen=True)
 class _Outcome:
     value: object = None
-    error: Exception | SystemExit | None = None
+    error: BaseException | None = None
     changed_its_input: bool = False
 
     @property
@@ -81,38 +81,42 @@ def _run(function, arguments):
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             value = function(*copies)
-    except (
-        Exception,
-        SystemExit,
-    ) as error:  # whatever the reader's code does is an answer
+    except KeyboardInterrupt:  # the reader wants it to stop
+        raise
+    except BaseException as error:  # whatever else the reader's code does is an answer
         return _Outcome(error=error)
-    changed = not all(map(np.array_equal, copies, arguments))
+    changed = any(
+        isinstance(before, np.ndarray) and not np.array_equal(after, before)
+        for after, before in zip(copies, arguments, strict=True)
+    )
     return _Outcome(value=value, changed_its_input=changed)
 
 
 def _complaint(outcome, expected):
     """Say in a few lines what is wrong with an outcome; say nothing if it is right."""
     if not outcome.returned:
-        return [f"it raised {type(outcome.error).__name__}: {outcome.error}"]
+        return [f"it raised {type(outcome.error).__name__}: {_text(outcome.error)}"]
     if outcome.changed_its_input:
         return ["it changed its input; compute with new arrays instead"]
-    try:
-        value = np.asarray(outcome.value)
-        right_kind = np.issubdtype(value.dtype, np.number) or value.dtype == bool
-    except Exception:
-        right_kind = False
-    if not right_kind:
+    if not _is_numeric(expected):  # a text, a list of texts
+        return [] if _equal(outcome.value, expected) else _both(outcome.value, expected)
+    if not _is_numeric(outcome.value):
         return [
             f"it returned {type(outcome.value).__name__}, expected {_kind(expected)}"
         ]
-    expected = np.asarray(expected)
+    value, expected = np.asarray(outcome.value), np.asarray(expected)
     if value.shape != expected.shape:
         return [f"it returned shape {value.shape}, expected shape {expected.shape}"]
     if (value.dtype == bool) != (expected.dtype == bool):
         return [f"it returned dtype {value.dtype}, expected dtype {expected.dtype}"]
-    if not _equal(value, expected):
-        return [f"yours:    {_show(value)}", f"expected: {_show(expected)}"]
-    return []
+    return [] if _equal(value, expected) else _both(value, expected)
+
+
+def _both(value, expected):
+    texts = _show(value), _show(expected)
+    if texts[0] == texts[1]:  # too close for four digits
+        texts = _text(value), _text(expected)
+    return [f"yours:    {texts[0]}", f"expected: {texts[1]}"]
 
 
 def _hints(exercise, inputs, outcomes):
@@ -124,37 +128,64 @@ def _hints(exercise, inputs, outcomes):
 
 
 def _same_outcome(one, other):
-    if not (one.returned and other.returned):
-        return type(one.error) is type(other.error)
+    """Compare two outcomes; an overflow is the same, as an error or as an infinity."""
+    errors = [type(outcome.error) for outcome in (one, other) if not outcome.returned]
+    if errors == [OverflowError]:
+        value = other.value if one.error else one.value
+        return _is_numeric(value) and not np.all(np.isfinite(value))
+    if errors:
+        return len(errors) == 2 and errors[0] is errors[1]
     return _equal(one.value, other.value)
+
+
+def _is_numeric(value):
+    try:
+        return np.asarray(value).dtype.kind in "biufc"
+    except Exception:
+        return False
 
 
 def _equal(one, other):
     try:
+        if not _is_numeric(other):
+            return bool(one == other)
         return np.shape(one) == np.shape(other) and np.allclose(
-            one, other, rtol=RELATIVE_TOLERANCE, atol=RELATIVE_TOLERANCE, equal_nan=True
+            one, other, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True
         )
-    except Exception:  # not numbers
+    except Exception:  # not comparable
         return False
 
 
 def _size(argument):
-    return np.size(argument) if isinstance(argument, np.ndarray) else abs(argument)
+    """Say how much there is to an input, so that a small one can be shown first."""
+    if isinstance(argument, np.ndarray):
+        return argument.size
+    if isinstance(argument, Sized):
+        return len(argument)
+    return abs(argument) if isinstance(argument, int | float) else 0
 
 
 def _call(function, arguments):
     names = inspect.signature(function).parameters
-    shown = (
-        f"{name}={_show(value)}" for name, value in zip(names, arguments, strict=True)
-    )
+    named = zip(names, arguments, strict=False)  # the rest may have defaults
+    shown = (f"{name}={_show(value)}" for name, value in named)
     return f"{function.__name__}({', '.join(shown)})"
 
 
 def _show(value):
-    with np.printoptions(precision=4, suppress=True, threshold=30, legacy="1.25"):
+    if not _is_numeric(value):
+        return _text(value)
+    with np.printoptions(precision=4, threshold=30, legacy="1.25"):
         if np.ndim(value) == 0:
             return str(np.round(value, 4))
         return " ".join(repr(np.asarray(value)).split())
+
+
+def _text(value):
+    try:
+        return repr(value) if not isinstance(value, BaseException) else str(value)
+    except Exception:
+        return f"<{type(value).__name__}>"  # it cannot be printed
 
 
 def _kind(value):

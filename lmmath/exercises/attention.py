@@ -19,6 +19,7 @@ FIRST_OF_TWO = Exercise(
         *[(float(a), float(b)) for a in (-2, 0, 1) for b in (-1, 0, 3)],
         (1000.0, 999.0),
         (-1000.0, 1000.0),
+        (1000.0, -1000.0),
         *[tuple(scores) for scores in _rng.normal(scale=3, size=(10, 2))],
     ],
     mistakes=[
@@ -31,6 +32,11 @@ FIRST_OF_TWO = Exercise(
             lambda a, b: np.exp(a) / (np.exp(a) + np.exp(b)),
             "right by the formula, but an exponential of 1000 is too large for a computer. "
             "Divide above and below by the same thing.",
+        ),
+        (
+            lambda a, b: np.exp(a - b) / (1 + np.exp(a - b)),
+            "right by the formula, but if a is far above b, infinity is divided by infinity. "
+            "Put the exponential into the denominator alone.",
         ),
         (
             lambda a, b: np.exp(a - b),
@@ -54,6 +60,9 @@ LOG_SUM_EXP = Exercise(
         (np.asarray([0.0, 0.0]),),
         (np.asarray([1.0, 2.0]),),
         (np.asarray([1000.0, 1000.0]),),
+        (np.asarray([0.0, 1000.0]),),
+        (np.asarray([1000.0, 0.0]),),
+        (np.asarray([-1000.0, 1000.0]),),
         (np.asarray([-1000.0, -1001.0]),),
         *[(_rng.normal(scale=5, size=n),) for n in range(3, 19)],
     ],
@@ -122,27 +131,21 @@ def streaming_attention(query, keys, values):
     return mixed / total
 
 
-def _never_rescaled(query, keys, values):
-    largest, total, mixed = -np.inf, 0.0, np.zeros(values.shape[1])
-    for key, value in zip(keys, values, strict=True):
-        score = query @ key / np.sqrt(len(query))
-        largest = max(largest, score)
-        total = total + np.exp(score - largest)
-        mixed = mixed + np.exp(score - largest) * value
-    return mixed / total
+def _streaming_variant(largest, rescale_mixed, rescale_total):
+    """Make the solution with its start or one of its steps changed."""
 
+    def variant(query, keys, values, largest=largest):
+        total, mixed = 0.0, np.zeros(values.shape[1])
+        for key, value in zip(keys, values, strict=True):
+            score = query @ key / np.sqrt(len(query))
+            new_largest = max(largest, score)
+            rescale, weight = np.exp(largest - new_largest), np.exp(score - new_largest)
+            total = total * (rescale if rescale_total else 1) + weight
+            mixed = mixed * (rescale if rescale_mixed else 1) + weight * value
+            largest = new_largest
+        return mixed / total
 
-def _total_not_rescaled(query, keys, values):
-    largest, total, mixed = -np.inf, 0.0, np.zeros(values.shape[1])
-    for key, value in zip(keys, values, strict=True):
-        score = query @ key / np.sqrt(len(query))
-        new_largest = max(largest, score)
-        total = total + np.exp(score - new_largest)
-        mixed = (
-            mixed * np.exp(largest - new_largest) + np.exp(score - new_largest) * value
-        )
-        largest = new_largest
-    return mixed / total
+    return variant
 
 
 def _without_maximum(query, keys, values):
@@ -160,6 +163,7 @@ STREAMING_ATTENTION = Exercise(
         (np.asarray([0.0]), np.asarray([[1.0]]), np.asarray([[2.0]])),
         (np.asarray([1.0]), np.asarray([[0.0], [1.0]]), np.asarray([[1.0], [2.0]])),
         (np.asarray([1000.0]), np.asarray([[0.0], [1.0]]), np.asarray([[1.0], [2.0]])),
+        (np.asarray([-1000.0]), np.asarray([[1.0], [2.0]]), np.asarray([[1.0], [2.0]])),
         (np.asarray([1.0, 1.0]), np.eye(2), np.asarray([[1.0], [2.0]])),
         *[
             (_rng.normal(size=d), _rng.normal(size=(n, d)), _rng.normal(size=(n, 3)))
@@ -168,13 +172,17 @@ STREAMING_ATTENTION = Exercise(
     ],
     mistakes=[
         (
-            _never_rescaled,
+            _streaming_variant(-np.inf, rescale_mixed=False, rescale_total=False),
             "when a larger score arrives, what you have summed so far was measured "
             "against the old maximum. Bring it to the new one first.",
         ),
         (
-            _total_not_rescaled,
+            _streaming_variant(-np.inf, rescale_mixed=True, rescale_total=False),
             "you bring the mixed values to the new maximum, but not the total of the weights.",
+        ),
+        (
+            _streaming_variant(0.0, rescale_mixed=True, rescale_total=True),
+            "you start with 0 as the largest score, and all scores may lie far below it.",
         ),
         (
             _without_maximum,

@@ -56,7 +56,7 @@ class Array(traitlets.Instance):
     def validate(self, widget, value):
         """Accept an array of finite numbers with the right number of axes."""
         try:
-            array = np.asarray(value, dtype="<f8")
+            array = np.array(value, dtype="<f8")
         except (TypeError, ValueError):
             raise traitlets.TraitError(
                 f"{self.name} must be an array of numbers, got {type(value).__name__}"
@@ -69,6 +69,7 @@ class Array(traitlets.Instance):
             raise traitlets.TraitError(
                 f"{self.name} must be finite, got NaN or infinity"
             )
+        array.setflags(write=False)  # a change in place would not reach the page
         return array
 
     @staticmethod

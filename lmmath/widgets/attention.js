@@ -11,9 +11,9 @@ export function tokenize(text) {
 }
 
 // The vectors of words, zeros for a word that is not in the vocabulary.
-export function embed(tokens, vocabulary, embeddings) {
+export function embed(tokens, vocabulary, embeddings, width) {
   const rows = new Map(vocabulary.map((word, i) => [word, embeddings[i]]));
-  const unknown = Array(embeddings[0].length).fill(0);
+  const unknown = Array(width).fill(0);
   return tokens.map((token) => rows.get(token.toLowerCase()) ?? unknown);
 }
 
@@ -22,7 +22,8 @@ export function compute(model) {
   const all = tokenize(model.get("text"));
   const tokens = all.slice(0, MOST_TOKENS);
   const head = model.get("head");
-  const x = embed(tokens, model.get("vocabulary"), toNested(model.get("embeddings")));
+  const embeddings = model.get("embeddings");
+  const x = embed(tokens, model.get("vocabulary"), toNested(embeddings), embeddings.shape[1]);
   const [wQ, wK] = ["w_q", "w_k"].map((name) => toNested(model.get(name))[head]);
   const scale = model.get("scaled") ? 1 / Math.sqrt(wQ[0].length) : 1;
   const weights = attentionWeights(multiply(x, wQ), multiply(x, wK), {
@@ -103,6 +104,7 @@ function render({ model, el, signal }) {
       state = compute(model);
     } catch (error) {
       status.textContent = `The model’s numbers do not fit together: ${error.message}`;
+      plane.parentElement.hidden = words.hidden = true;
       return;
     }
     if (state.tokens.join(" ") !== shown.join(" ")) buildWords(state.tokens);
@@ -128,6 +130,9 @@ function render({ model, el, signal }) {
 
 // Where a word looks, in words, the largest weights first.
 export function describe(tokens, weights, query) {
+  if (tokens.length > 1 && weights.every((weight) => weight === weights[0])) {
+    return `${quote(tokens[query])} attends to all equally, ${weights[0].toFixed(2)} each`;
+  }
   const order = weights.map((_, i) => i).sort((a, b) => weights[b] - weights[a]);
   const most = order.slice(0, 3).filter((i) => weights[i] > 0);
   const parts = most.map((i) => `${quote(tokens[i])} ${weights[i].toFixed(2)}`);

@@ -138,6 +138,14 @@ class AttentionWidget(Widget):
             scale=None if self.scaled else 1.0,
         )
 
+    @property
+    def row(self):
+        """The weights of the token whose attention is shown: an array, shape (n_tokens,)."""
+        weights = self.weights
+        return (
+            weights[min(self.query, len(weights) - 1)] if len(weights) else np.zeros(0)
+        )
+
     def picture(self):
         """Draw the heat map of the weights, of a long text its beginning."""
         tokens, weights = self.tokens, self.weights
@@ -149,16 +157,19 @@ class AttentionWidget(Widget):
             )
         axes.set_xlabel("… to this token")
         axes.set_ylabel("from this token …")
-        return figures.show(figure, self._description(tokens, weights))
+        return figures.show(figure, self._description(tokens))
 
-    def _description(self, tokens, weights):
+    def _description(self, tokens):
         if not tokens:
             return "An empty heat map: there is no text to attend to."
-        query = min(self.query, len(tokens) - 1)
+        query = tokens[min(self.query, len(tokens) - 1)]
         rows = min(len(tokens), MOST_TOKENS_PRINTED)
-        most = int(np.argmax(weights[query]))
+        row = self.row
+        if len(row) > 1 and np.all(row == row[0]):
+            attends = f"attends to all equally, with weight {row[0]:.2f}"
+        else:
+            attends = f"attends most to “{tokens[np.argmax(row)]}”, with weight {row.max():.2f}"
         return (
             f"Heat map of attention weights, one row for each of {rows} tokens. "
-            f"In the head “{self.head_names[self.head]}”, the token “{tokens[query]}” attends "
-            f"most to “{tokens[most]}”, with weight {weights[query, most]:.2f}."
+            f"In the head “{self.head_names[self.head]}”, the token “{query}” {attends}."
         )

@@ -41,9 +41,7 @@ def shown(view):
 
 
 def expected(**traits):
-    widget = AttentionWidget(**traits)
-    query = min(widget.query, len(widget.tokens) - 1)
-    return [f"{weight:.2f}" for weight in widget.weights[query]]
+    return [f"{weight:.2f}" for weight in AttentionWidget(**traits).row]
 
 
 def test_first_state_is_pythons(view):

@@ -35,6 +35,14 @@ def test_pictures_have_alternative_text(page, site, name):
         assert image.get_attribute("alt")
 
 
+def test_the_chapter_has_its_pictures_and_its_widget(page, site):
+    page.goto(f"{site}/03-attention.html")
+    assert (
+        page.locator("main figure svg").count() == 5
+    )  # four figures, a widget's picture
+    assert page.locator(".live-widget").count() == 1
+
+
 def test_mathematics_is_typeset_without_errors(page, site):
     page.goto(f"{site}/03-attention.html", wait_until="networkidle")
     page.wait_for_function("document.querySelectorAll('mjx-container').length > 50")
