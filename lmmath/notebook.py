@@ -17,7 +17,7 @@ class show_source:  # noqa: N801  (used as a verb, at the end of a cell)
     --------
     >>> from lmmath.attention import softmax
     >>> show_source(softmax)
-    Source of lmmath.attention.softmax. Its documentation: help(softmax)
+    Source of lmmath.attention.softmax. More: help(softmax)
     """
 
     def __init__(self, *functions):
@@ -29,8 +29,8 @@ class show_source:  # noqa: N801  (used as a verb, at the end of a cell)
             f"{function.__module__}.{function.__qualname__}"
             for function in self.functions
         ]
-        first = self.functions[0].__qualname__
-        return f"Source of {', '.join(names)}. Its documentation: help({first})"
+        helps = [f"help({function.__qualname__})" for function in self.functions]
+        return f"Source of {', '.join(names)}. More: {', '.join(helps)}"
 
     def _repr_markdown_(self):
         return f"```python\n{self.source}```"

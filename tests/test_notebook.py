@@ -42,5 +42,5 @@ def test_notebooks_highlight_it_and_others_name_it():
     assert shown._repr_markdown_() == f"```python\n{shown.source}```"
     assert repr(shown) == (
         "Source of lmmath.attention.softmax, lmmath.attention.causal_mask. "
-        "Its documentation: help(softmax)"
+        "More: help(softmax), help(causal_mask)"
     )

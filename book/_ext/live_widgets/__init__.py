@@ -91,6 +91,9 @@ def write_assets(app, error):
     if error or app.builder.format != "html":
         return
     folder = Path(app.outdir, "_static", "widgets")
+    for old in folder.glob("*"):
+        if not old.name.startswith("host."):
+            old.unlink()
     for _, files in app.env.live_widgets.values():
         for name, content in files.items():
             folder.mkdir(parents=True, exist_ok=True)
