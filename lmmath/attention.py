@@ -368,17 +368,7 @@ def multi_head_attention(query, key, value, w_q, w_k, w_v, w_o, n_heads, mask=No
     array([[0.731, 0.5  ],
            [0.5  , 0.731]])
     """
-    require_floating(query=query, key=key, value=value)
-    require_matrices(query=query, key=key, value=value)
-    _require_projection("the last axis of query", query.shape[-1], w_q=w_q)
-    _require_projection("the last axis of key", key.shape[-1], w_k=w_k)
-    _require_projection("the last axis of value", value.shape[-1], w_v=w_v)
-    if w_q.shape[1] != w_k.shape[1]:
-        raise ValueError(
-            "w_q and w_k must have the same last dimension, "
-            f"got {w_q.shape[1]} and {w_k.shape[1]}"
-        )
-    _require_projection("the last axis of w_v", w_v.shape[1], w_o=w_o)
+    _require_fitting_projections(query, key, value, w_q, w_k, w_v, w_o)
     heads = scaled_dot_product_attention(
         split_heads(query @ w_q, n_heads),  # (..., n_heads, n_queries, d_head)
         split_heads(key @ w_k, n_heads),
@@ -500,6 +490,20 @@ def _require_fitting(**arrays):
         raise ValueError(
             f"the batch axes of {' and '.join(arrays)} must broadcast, got shapes {shapes}"
         ) from None
+
+
+def _require_fitting_projections(query, key, value, w_q, w_k, w_v, w_o):
+    require_floating(query=query, key=key, value=value)
+    require_matrices(query=query, key=key, value=value)
+    _require_projection("the last axis of query", query.shape[-1], w_q=w_q)
+    _require_projection("the last axis of key", key.shape[-1], w_k=w_k)
+    _require_projection("the last axis of value", value.shape[-1], w_v=w_v)
+    if w_q.shape[1] != w_k.shape[1]:
+        raise ValueError(
+            "w_q and w_k must have the same last dimension, "
+            f"got {w_q.shape[1]} and {w_k.shape[1]}"
+        )
+    _require_projection("the last axis of w_v", w_v.shape[1], w_o=w_o)
 
 
 def _require_projection(of, length, **matrix):
