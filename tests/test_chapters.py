@@ -7,6 +7,8 @@ import nbformat
 import pytest
 from pybtex.database import parse_file
 
+from lmmath.exercises import EXERCISES
+
 BOOK = Path(__file__).parents[1] / "book"
 CHAPTERS = sorted(BOOK.glob("*.ipynb"))
 SOURCES = {
@@ -63,39 +65,36 @@ def test_plain_markdown_needs_no_extension(path):
     assert not re.search(r"^(:::|```\{)|\{[a-z:]+\}`", prose(path), re.MULTILINE)
 
 
-def test_every_exercise_cell_is_followed_by_a_folded_solution(path):
-    code = cells(path, "code")
-    asked = [
-        name
-        for cell in code
-        for name in re.findall(r"^check\((\w+)\)", cell.source, re.MULTILINE)
-    ]
-    solved = [
-        re.search(r"^check\((\w+)\)", cell.source, re.MULTILINE)[1]
-        for cell in code
-        if "solution" in cell.metadata.get("tags", []) and "check(" in cell.source
-    ]
-    assert len(set(solved)) >= 3
-    assert asked == [name for name in solved for _ in range(2)]
-    for cell in code:
-        if "solution" in cell.metadata.get("tags", []):
-            assert "hide-cell" in cell.metadata.tags
-            assert cell.metadata.jupyter.source_hidden
+def is_solution(cell):
+    return "solution" in cell.metadata.get("tags", [])
 
 
-def test_solutions_pass_and_unsolved_cells_say_so(path):
+def test_every_exercise_is_followed_by_its_folded_solution(path):
+    code = "\n".join(cell.source for cell in cells(path, "code"))
+    found = re.findall(
+        r"^(check|show_source)\((?:solutions\.)?(\w+)\)", code, re.MULTILINE
+    )
+    order = [(verb, name) for verb, name in found if name in EXERCISES]
+    asked = [name for verb, name in order if verb == "check"]
+    assert len(asked) >= 3
+    assert order == [
+        (verb, name) for name in asked for verb in ("check", "show_source")
+    ]
+    for cell in filter(is_solution, cells(path, "code")):
+        assert "hide-cell" in cell.metadata.tags
+        assert cell.metadata.jupyter == {"source_hidden": True, "outputs_hidden": True}
+
+
+def test_an_unsolved_exercise_says_so(path):
     for cell in cells(path, "code"):
-        if "check(" not in cell.source:
-            continue
-        answer = cell.outputs[0].data["text/plain"]
-        solution = "solution" in cell.metadata.get("tags", [])
-        assert ("is right on all" if solution else "returns nothing yet") in answer
+        if re.search(r"^check\(", cell.source, re.MULTILINE):
+            assert "returns nothing yet" in cell.outputs[0].data["text/plain"]
 
 
 def test_a_chapter_defines_nothing_but_answers(path):
     for cell in cells(path, "code"):
         if re.search(r"^(def|class) ", cell.source, re.MULTILINE):
-            assert "check(" in cell.source
+            assert re.search(r"^check\(", cell.source, re.MULTILINE)
 
 
 def test_a_chapter_shows_figures_each_with_its_text(path):
