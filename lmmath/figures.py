@@ -64,8 +64,8 @@ def subplots(rows=1, columns=1, width=4.6, height=3.0):
         return figure, figure.subplots(rows, columns)
 
 
-def heat_map(axes, values, row_names, column_names, largest=1.0):
-    """Draw a matrix of non-negative numbers, darker where larger.
+def heat_map(axes, values, row_names, column_names):
+    """Draw a matrix of numbers between 0 and 1, a stronger colour for a larger one.
 
     Parameters
     ----------
@@ -73,12 +73,9 @@ def heat_map(axes, values, row_names, column_names, largest=1.0):
     values : array, shape (n_rows, n_columns)
     row_names, column_names : sequence of str
         Row 0 is drawn on top.
-    largest : float
-        The number that gets the full colour.
     """
-    axes.pcolormesh(
-        values, cmap=SHADES, vmin=0, vmax=largest, edgecolors=(0.5, 0.5, 0.5, 0.25)
-    )
+    lines = (0.5, 0.5, 0.5, 0.25)
+    axes.pcolormesh(values, cmap=SHADES, vmin=0, vmax=1, edgecolors=lines)
     as_written = {"parse_math": False}  # a name may hold a dollar sign
     axes.set_xticks(_middles(column_names), column_names, rotation=90, **as_written)
     axes.set_yticks(_middles(row_names), row_names, **as_written)
@@ -138,9 +135,8 @@ def _svg(figure, alt):
         warnings.filterwarnings("ignore", r"Glyph .* missing from font")
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     body = buffer.getvalue().split("</metadata>")[1]
-    body = re.sub(
-        r"<style.*?</style>", "", body, flags=re.DOTALL
-    )  # it is for the whole page
+    # matplotlib's style sheet would be the whole page's.
+    body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)
     body = re.sub(r"<[^>]*>", lambda tag: _adapted(tag[0]), body)
     width, height = (72 * inches for inches in figure.get_size_inches())
     return (
@@ -153,9 +149,8 @@ def _svg(figure, alt):
 
 def _adapted(tag):
     """Adapt one SVG tag to the page: its colour, short numbers, attributes instead of a style."""
-    tag = re.sub(
-        r' id="[\w.]+_\d+"', "", tag
-    )  # matplotlib's names, the same in each figure
+    # These names are matplotlib's own, the same in each figure.
+    tag = re.sub(r' id="[\w.]+_\d+"', "", tag)
     tag = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", tag)
     tag = re.sub(r' style="([^"]*)"', lambda style: _attributes(style[1]), tag)
     return tag.replace("#000000", "currentColor")

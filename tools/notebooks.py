@@ -13,9 +13,8 @@ import nbformat
 import yaml
 
 ROOT = Path(__file__).parents[1]
-KEPT_OUTPUT = (
-    "text/plain"  # what nbval compares, and what a reader without pictures sees
-)
+# What nbval compares, and what a reader without pictures sees.
+KEPT_OUTPUT = "text/plain"
 KEPT_CELL_METADATA = {"jupyter", "mystnb", "tags"}
 KEPT_METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},

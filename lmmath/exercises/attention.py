@@ -86,9 +86,8 @@ LOG_SUM_EXP = Exercise(
 
 def window_mask(n, width):
     """Allow each of ``n`` positions the last ``width`` positions, its own included."""
-    distance = (
-        np.arange(n)[:, None] - np.arange(n)[None, :]
-    )  # how far the key lies back
+    position = np.arange(n)
+    distance = position[:, None] - position[None, :]  # how far the key lies back
     return (distance >= 0) & (distance < width)
 
 

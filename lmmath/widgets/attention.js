@@ -44,7 +44,7 @@ function render({ model, el, signal }) {
   const rowLabels = element("div", { className: "lm-row-labels", ariaHidden: "true" });
   const columnLabels = element("div", { className: "lm-column-labels", ariaHidden: "true" });
   const plane = element("div", { className: "lm-plane" }, map.canvas, rowMark);
-  const status = element("p", { className: "lm-status", attributes: { role: "status" } });
+  const status = element("p", { attributes: { role: "status" } });
   const note = element("p", { className: "lm-note" });
   const known = element("p", { className: "lm-note" });
 
@@ -129,7 +129,7 @@ function render({ model, el, signal }) {
 }
 
 // Where a word looks, in words, the largest weights first.
-export function describe(tokens, weights, query) {
+function describe(tokens, weights, query) {
   if (tokens.length > 1 && weights.every((weight) => weight === weights[0])) {
     return `${quote(tokens[query])} attends to all equally, ${weights[0].toFixed(2)} each`;
   }

@@ -3,9 +3,8 @@
 
 // Make an element: element("p", { className: "note" }, "text", child, ...).
 export function element(tag, properties = {}, ...children) {
-  const { dataset, attributes, ...rest } = properties;
+  const { attributes, ...rest } = properties;
   const made = Object.assign(document.createElement(tag), rest);
-  Object.assign(made.dataset, dataset);
   for (const [name, value] of Object.entries(attributes ?? {})) made.setAttribute(name, value);
   made.append(...children);
   return made;

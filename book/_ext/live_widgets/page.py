@@ -6,10 +6,8 @@ import re
 from live_widgets.assets import modules_within
 
 _REFERENCE = re.compile(r"^(?:IPY_MODEL_|anywidget:)(\w+)$")
-_LINKS = {
-    "LinkModel": True,
-    "DirectionalLinkModel": False,
-}  # whether both ways
+# The core models that link two traits, and whether both ways.
+_LINKS = {"LinkModel": True, "DirectionalLinkModel": False}
 _OWN_TRAITS = re.compile(  # what only a notebook's widget manager reads
     r"_esm|_css|_(model|view)_(name|module|module_version)|_view_count|_dom_classes|"
     r"layout|tabbable|tooltip"
