@@ -1,7 +1,9 @@
 """Argument checks that name the argument, what was expected and what came."""
 
-from numbers import Integral
+from math import inf
+from numbers import Integral, Real
 
+import numpy as np
 from array_api_compat import array_namespace, is_array_api_obj
 
 
@@ -46,3 +48,115 @@ def require_positive_integer(**numbers):
     for name, number in numbers.items():
         if not isinstance(number, Integral) or isinstance(number, bool) or number < 1:
             raise ValueError(f"{name} must be an integer of at least 1, got {number!r}")
+
+
+def require_count(**numbers):
+    """Raise ValueError unless every keyword argument is an integer of at least 0.
+
+    >>> require_count(n_past=-1)
+    Traceback (most recent call last):
+        ...
+    ValueError: n_past must be an integer of at least 0, got -1
+    """
+    for name, number in numbers.items():
+        if not isinstance(number, Integral) or isinstance(number, bool) or number < 0:
+            raise ValueError(f"{name} must be an integer of at least 0, got {number!r}")
+
+
+def require_positive(**numbers):
+    """Raise ValueError unless every keyword argument is a finite number above 0.
+
+    >>> require_positive(temperature=float("nan"))
+    Traceback (most recent call last):
+        ...
+    ValueError: temperature must be a finite number above 0, got nan
+    """
+    for name, number in numbers.items():
+        if not isinstance(number, Real) or not 0 < number < inf:
+            raise ValueError(f"{name} must be a finite number above 0, got {number!r}")
+
+
+def require_generator(rng):
+    """Raise TypeError unless ``rng`` is a generator of NumPy's.
+
+    >>> require_generator(42)
+    Traceback (most recent call last):
+        ...
+    TypeError: rng must be a numpy.random.Generator, got int
+    """
+    if not isinstance(rng, np.random.Generator):
+        came = type(rng).__name__
+        raise TypeError(f"rng must be a numpy.random.Generator, got {came}")
+
+
+def require_integers(**arrays):
+    """Raise TypeError unless every keyword argument is an array of integers.
+
+    >>> require_integers(tokens=[1, 2])
+    Traceback (most recent call last):
+        ...
+    TypeError: tokens must be an array of integers, got list
+    """
+    for name, array in arrays.items():
+        if not is_array_api_obj(array):
+            came = type(array).__name__
+        elif not array_namespace(array).isdtype(array.dtype, "integral"):
+            came = f"dtype {array.dtype}"
+        else:
+            continue
+        raise TypeError(f"{name} must be an array of integers, got {came}")
+
+
+def require_ids(n, **arrays):
+    """Raise unless every keyword argument is an array of integers from 0 to ``n - 1``.
+
+    >>> import numpy as np
+    >>> require_ids(5, tokens=np.asarray([4, 5]))
+    Traceback (most recent call last):
+        ...
+    ValueError: tokens must lie between 0 and 4, got 5
+    """
+    require_integers(**arrays)
+    for name, array in arrays.items():
+        if 0 in array.shape:
+            continue
+        xp = array_namespace(array)
+        smallest, largest = int(xp.min(array)), int(xp.max(array))
+        if smallest < 0 or largest >= n:
+            wrong = smallest if smallest < 0 else largest
+            raise ValueError(f"{name} must lie between 0 and {n - 1}, got {wrong}")
+
+
+def require_shape(shape, **arrays):
+    """Raise unless every keyword argument is a floating-point array of this shape.
+
+    >>> import numpy as np
+    >>> require_shape((3,), b=np.zeros(4))
+    Traceback (most recent call last):
+        ...
+    ValueError: b must have shape (3,), got (4,)
+    """
+    require_floating(**arrays)
+    for name, array in arrays.items():
+        if tuple(array.shape) != tuple(shape):
+            raise ValueError(
+                f"{name} must have shape {tuple(shape)}, got {tuple(array.shape)}"
+            )
+
+
+def require_projection(of, length, **matrices):
+    """Raise unless every keyword argument is a matrix that multiplies rows of ``length``.
+
+    >>> import numpy as np
+    >>> require_projection("the last axis of x", 3, w=np.zeros((4, 2)))
+    Traceback (most recent call last):
+        ...
+    ValueError: w must have two axes, the first as long as the last axis of x (3), got shape (4, 2)
+    """
+    require_floating(**matrices)
+    for name, w in matrices.items():
+        if w.ndim != 2 or w.shape[0] != length:
+            raise ValueError(
+                f"{name} must have two axes, the first as long as {of} ({length}), "
+                f"got shape {tuple(w.shape)}"
+            )

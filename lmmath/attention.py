@@ -8,9 +8,16 @@ A mask is boolean and True where attention is allowed.
 from math import inf, sqrt
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace, device, is_array_api_obj
 
-from lmmath._checks import require_floating, require_matrices, require_positive_integer
+from lmmath._arrays import to_library_of
+from lmmath._checks import (
+    require_count,
+    require_floating,
+    require_matrices,
+    require_positive_integer,
+    require_projection,
+)
 
 
 def softmax(x, axis=-1):
@@ -180,26 +187,28 @@ def entropy(weights, axis=-1):
     return xp.abs(xp.sum(weights * logarithms, axis=axis))  # every term is <= 0
 
 
-def causal_mask(n):
+def causal_mask(n, n_past=0):
     r"""Allow each position to attend to itself and to the positions before it.
 
-    .. math:: M_{ij} = \text{True} \iff j \le i
+    .. math:: M_{ij} = \text{True} \iff j \le n_\text{past} + i
 
     Parameters
     ----------
     n : int
-        Number of positions.
+        Number of positions that ask.
+    n_past : int
+        Number of earlier positions that only answer, as those in a cache do.
 
     Returns
     -------
-    numpy.ndarray of bool, shape (n, n)
+    numpy.ndarray of bool, shape (n, n_past + n)
         Row ``i`` is a query, column ``j`` a key. The attention functions take it with
         queries and keys of any array library.
 
     Raises
     ------
     ValueError
-        If ``n`` is not an integer of at least 1.
+        If ``n`` is not an integer of at least 1, or ``n_past`` not one of at least 0.
 
     Examples
     --------
@@ -209,11 +218,12 @@ def causal_mask(n):
            [1, 1, 1]])
     """
     require_positive_integer(n=n)
-    positions = np.arange(n)
-    return positions[None, :] <= positions[:, None]
+    require_count(n_past=n_past)
+    positions = np.arange(n_past + n)
+    return positions[None, :] <= positions[n_past:, None]
 
 
-def attention_weights(query, key, mask=None, scale=None):
+def attention_weights(query, key, mask=None, scale=None, bias=None):
     r"""Say how much each query attends to each key.
 
     .. math:: A = \operatorname{softmax}\!\left(\frac{Q K^\top}{\sqrt{d_k}}\right)
@@ -228,6 +238,8 @@ def attention_weights(query, key, mask=None, scale=None):
         True where attention is allowed. May be a NumPy array whatever ``query`` is.
     scale : float, optional
         What the scores :math:`QK^\top` are multiplied by; :math:`1/\sqrt{d_k}` if not given.
+    bias : array, broadcastable to (..., n_queries, n_keys), optional
+        Added to the scaled scores, as ALiBi does. May be a NumPy array whatever ``query`` is.
 
     Returns
     -------
@@ -238,7 +250,7 @@ def attention_weights(query, key, mask=None, scale=None):
     Raises
     ------
     TypeError
-        If ``query`` or ``key`` is not floating-point, or ``mask`` is not boolean.
+        If ``query``, ``key`` or ``bias`` is not floating-point, or ``mask`` is not boolean.
     ValueError
         If the shapes do not fit together.
 
@@ -259,6 +271,8 @@ def attention_weights(query, key, mask=None, scale=None):
     xp = array_namespace(query, key)
     scale = 1 / sqrt(query.shape[-1]) if scale is None else float(scale)
     scores = (query * scale) @ xp.matrix_transpose(key)  # (..., n_queries, n_keys)
+    if bias is not None:
+        scores = scores + _bias_like(scores, bias)
     if mask is None:
         return softmax(scores)
     mask = _mask_like(scores, mask)
@@ -268,7 +282,7 @@ def attention_weights(query, key, mask=None, scale=None):
     return xp.where(mask, weights, xp.zeros_like(weights))
 
 
-def scaled_dot_product_attention(query, key, value, mask=None, scale=None):
+def scaled_dot_product_attention(query, key, value, mask=None, scale=None, bias=None):
     r"""Answer each query with the average of the values, weighted by its attention.
 
     .. math::
@@ -288,6 +302,8 @@ def scaled_dot_product_attention(query, key, value, mask=None, scale=None):
         True where attention is allowed. May be a NumPy array whatever ``query`` is.
     scale : float, optional
         What the scores :math:`QK^\top` are multiplied by; :math:`1/\sqrt{d_k}` if not given.
+    bias : array, broadcastable to (..., n_queries, n_keys), optional
+        Added to the scaled scores, as ALiBi does. May be a NumPy array whatever ``query`` is.
 
     Returns
     -------
@@ -314,7 +330,7 @@ def scaled_dot_product_attention(query, key, value, mask=None, scale=None):
     array([[11.96]])
     """
     _require_fitting(query=query, key=key, value=value)
-    return attention_weights(query, key, mask, scale) @ value
+    return attention_weights(query, key, mask, scale, bias) @ value
 
 
 def multi_head_attention(query, key, value, w_q, w_k, w_v, w_o, n_heads, mask=None):
@@ -495,41 +511,42 @@ def _require_fitting(**arrays):
 def _require_fitting_projections(query, key, value, w_q, w_k, w_v, w_o):
     require_floating(query=query, key=key, value=value)
     require_matrices(query=query, key=key, value=value)
-    _require_projection("the last axis of query", query.shape[-1], w_q=w_q)
-    _require_projection("the last axis of key", key.shape[-1], w_k=w_k)
-    _require_projection("the last axis of value", value.shape[-1], w_v=w_v)
+    require_projection("the last axis of query", query.shape[-1], w_q=w_q)
+    require_projection("the last axis of key", key.shape[-1], w_k=w_k)
+    require_projection("the last axis of value", value.shape[-1], w_v=w_v)
     if w_q.shape[1] != w_k.shape[1]:
         raise ValueError(
             "w_q and w_k must have the same last dimension, "
             f"got {w_q.shape[1]} and {w_k.shape[1]}"
         )
-    _require_projection("the last axis of w_v", w_v.shape[1], w_o=w_o)
-
-
-def _require_projection(of, length, **matrix):
-    ((name, w),) = matrix.items()
-    require_floating(**matrix)
-    if w.ndim != 2 or w.shape[0] != length:
-        raise ValueError(
-            f"{name} must have two axes, the first as long as {of} ({length}), "
-            f"got shape {tuple(w.shape)}"
-        )
+    require_projection("the last axis of w_v", w_v.shape[1], w_o=w_o)
 
 
 def _mask_like(scores, mask):
-    xp = array_namespace(scores)
-    mask = xp.asarray(mask, device=device(scores))
-    if mask.dtype != xp.bool:
-        raise TypeError(
-            f"mask must be boolean (True where allowed), got dtype {mask.dtype}"
-        )
+    if not is_array_api_obj(mask):
+        came = type(mask).__name__
+    elif mask.dtype != array_namespace(mask).bool:
+        came = f"dtype {mask.dtype}"
+    else:
+        _require_broadcast(scores, mask=mask)
+        return to_library_of(scores, mask)
+    raise TypeError(f"mask must be a boolean array (True where allowed), got {came}")
+
+
+def _bias_like(scores, bias):
+    require_floating(bias=bias)
+    _require_broadcast(scores, bias=bias)
+    return to_library_of(scores, bias, scores.dtype)
+
+
+def _require_broadcast(scores, **array):
+    ((name, array),) = array.items()
     try:
-        fits = np.broadcast_shapes(mask.shape, scores.shape) == tuple(scores.shape)
+        fits = np.broadcast_shapes(array.shape, scores.shape) == tuple(scores.shape)
     except ValueError:
         fits = False
     if not fits:
         raise ValueError(
-            f"mask must broadcast to (..., n_queries, n_keys) = {tuple(scores.shape)}, "
-            f"got {tuple(mask.shape)}"
+            f"{name} must broadcast to (..., n_queries, n_keys) = "
+            f"{tuple(scores.shape)}, got {tuple(array.shape)}"
         )
-    return mask
