@@ -138,6 +138,8 @@ DIFFERENTIABLE = {
     ],
     transformer.gpt: [(GPT_PARAMS, TOKENS, GPT), (GPT_PARAMS, TOKENS[0, :1], GPT)],
     transformer.gpt_with_cache: [(GPT_PARAMS, TOKENS, GPT)],
+    transformer.gpt_trace: [(GPT_PARAMS, TOKENS, GPT)],
+    transformer.logit_lens: [(X, GPT_PARAMS, GPT)],
     transformer.gpt_block: [
         (X, BLOCK, 2),
         (X, BLOCK, 2, (normal(2, 2, 3, 3), normal(2, 2, 3, 3)), 0.1),

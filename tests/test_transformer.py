@@ -26,11 +26,13 @@ from lmmath.transformer import (
     gpt,
     gpt_block,
     gpt_shapes,
+    gpt_trace,
     gpt_with_cache,
     init_gpt,
     init_transformer,
     layer_norm,
     load_gpt2,
+    logit_lens,
     rms_norm,
     subset,
     swiglu,
@@ -375,6 +377,24 @@ def test_gpt_is_the_blocks_one_after_another(rng):
         x, _ = gpt_block(x, subset(params, f"h.{i}."), n_heads=2)
     x = layer_norm(x, **subset(params, "ln_f."))
     close(x @ params["wte.weight"].T, gpt(params, tokens, CONFIG))
+
+
+def test_a_trace_shows_what_transformers_shows(rng):
+    model = hugging_face(rng)
+    params, config = load_gpt2(model)
+    tokens = rng.integers(11, size=(2, 5))
+    residuals, attention = gpt_trace(params, tokens, config)
+    theirs = model(tensor(tokens), output_attentions=True, output_hidden_states=True)
+    # Theirs has the last norm in its last hidden state.
+    for one, other in zip(residuals[:-1], theirs.hidden_states[:-1], strict=True):
+        close(one, other, 1e-11)
+    for one, other in zip(attention, theirs.attentions, strict=True):
+        close(one, other, 1e-12)
+    last = layer_norm(residuals[-1], **subset(params, "ln_f."))
+    close(last, theirs.hidden_states[-1], 1e-11)
+    close(logit_lens(residuals[-1], params, config), theirs.logits, 1e-10)
+    middle = layer_norm(residuals[1], **subset(params, "ln_f."))
+    close(logit_lens(residuals[1], params, config), middle @ params["wte.weight"].T)
 
 
 def test_tokens_of_any_integer_dtype_and_library_are_taken(rng):

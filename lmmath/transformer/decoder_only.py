@@ -12,6 +12,7 @@ from array_api_compat import array_namespace
 
 from lmmath._checks import require_positive, require_positive_integer
 from lmmath.attention import (
+    attention_weights,
     causal_mask,
     merge_heads,
     scaled_dot_product_attention,
@@ -184,9 +185,7 @@ def gpt_with_cache(params, tokens, config, cache=None):
         block = subset(params, f"h.{i}.")
         x, keys_and_values = gpt_block(x, block, config.n_heads, past, config.eps)
         new_cache.append(keys_and_values)
-    x = layer_norm(x, **subset(params, "ln_f."), eps=config.eps)
-    logits = x @ array_namespace(x).matrix_transpose(params["wte.weight"])
-    return logits, new_cache
+    return logit_lens(x, params, config), new_cache
 
 
 def gpt_block(x, params, n_heads, past=None, eps=1e-5):
@@ -264,12 +263,7 @@ def causal_self_attention(x, params, n_heads, past=None):
     """
     require_names(params, _ATTENTION_NAMES)
     xp = array_namespace(x)
-    d_model = x.shape[-1]
-    together = dense(x, params["c_attn.weight"], params["c_attn.bias"])
-    query, key, value = (
-        split_heads(together[..., i * d_model : (i + 1) * d_model], n_heads)
-        for i in range(3)
-    )
+    query, key, value = _project_to_heads(x, params, n_heads)
     n_past = 0
     if past is not None:
         n_past = past[0].shape[-2]
@@ -278,6 +272,96 @@ def causal_self_attention(x, params, n_heads, past=None):
     mask = causal_mask(x.shape[-2], n_past)
     mixed = merge_heads(scaled_dot_product_attention(query, key, value, mask))
     return dense(mixed, params["c_proj.weight"], params["c_proj.bias"]), (key, value)
+
+
+def gpt_trace(params, tokens, config):
+    r"""Run a GPT and keep what a reader wants to look at inside.
+
+    Parameters
+    ----------
+    params, tokens, config
+        As in ``gpt``.
+
+    Returns
+    -------
+    residuals : list of array, each (..., n, d_model)
+        The residual stream :math:`x^{(0)}, \dots, x^{(L)}`: before the first block, and after
+        each.
+    attention : list of array, each (..., n_heads, n, n)
+        The attention weights of each block: row ``i`` is how position ``i`` looks back.
+
+    Raises
+    ------
+    TypeError
+        If ``tokens`` is not an array of integers.
+    ValueError
+        As in ``gpt``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> config = GPTConfig(vocab_size=9, n_positions=8, d_model=6, n_layers=2, n_heads=2)
+    >>> params = init_gpt(config, np.random.default_rng(0))
+    >>> residuals, attention = gpt_trace(params, np.asarray([3, 1, 4]), config)
+    >>> [x.shape for x in residuals], [weights.shape for weights in attention]
+    ([(3, 6), (3, 6), (3, 6)], [(2, 3, 3), (2, 3, 3)])
+    """
+    require_params(params, gpt_shapes(config))
+    x = _embed_with_positions(params, tokens, config, n_past=0)
+    residuals, attention = [x], []
+    for i in range(config.n_layers):
+        block = subset(params, f"h.{i}.")
+        normalized = layer_norm(x, **subset(block, "ln_1."), eps=config.eps)
+        query, key, _ = _project_to_heads(
+            normalized, subset(block, "attn."), config.n_heads
+        )
+        attention.append(attention_weights(query, key, causal_mask(x.shape[-2])))
+        x, _ = gpt_block(x, block, config.n_heads, eps=config.eps)
+        residuals.append(x)
+    return residuals, attention
+
+
+def logit_lens(x, params, config):
+    r"""Read logits off the residual stream, as if the last block had been passed already.
+
+    .. math:: \text{logits} = \operatorname{LayerNorm}(x^{(\ell)})\, E^\top
+
+    Parameters
+    ----------
+    x : array, floating-point, shape (..., d_model)
+        The residual stream :math:`x^{(\ell)}` anywhere in the model. After the last block the
+        result is that of ``gpt``.
+    params, config
+        As in ``gpt``.
+
+    Returns
+    -------
+    array, shape (..., vocab_size)
+
+    Raises
+    ------
+    TypeError
+        If ``x`` is not floating-point.
+    ValueError
+        If ``x`` has not ``d_model`` features, or ``params`` do not fit ``config``.
+
+    References
+    ----------
+    nostalgebraist (2020), "Interpreting GPT: the logit lens".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> config = GPTConfig(vocab_size=9, n_positions=8, d_model=6, n_layers=2, n_heads=2)
+    >>> params, tokens = init_gpt(config, np.random.default_rng(0)), np.asarray([3, 1, 4])
+    >>> residuals, _ = gpt_trace(params, tokens, config)
+    >>> last = logit_lens(residuals[-1], params, config)
+    >>> bool(np.all(last == gpt(params, tokens, config)))
+    True
+    """
+    require_params(params, gpt_shapes(config))
+    x = layer_norm(x, **subset(params, "ln_f."), eps=config.eps)
+    return x @ array_namespace(x).matrix_transpose(params["wte.weight"])
 
 
 def gpt_shapes(config):
@@ -368,6 +452,16 @@ def _block_shapes(d, d_ff):
 
 _BLOCK_NAMES = set(_block_shapes(1, 1))
 _ATTENTION_NAMES = set(subset(_block_shapes(1, 1), "attn."))
+
+
+def _project_to_heads(x, params, n_heads):
+    """Give the queries, keys and values, each (..., n_heads, n, d_head)."""
+    d_model = x.shape[-1]
+    together = dense(x, params["c_attn.weight"], params["c_attn.bias"])
+    return [
+        split_heads(together[..., i * d_model : (i + 1) * d_model], n_heads)
+        for i in range(3)
+    ]
 
 
 def _embed_with_positions(params, tokens, config, n_past):
