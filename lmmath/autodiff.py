@@ -446,6 +446,11 @@ def stack(arrays, axis=0):
     return concat([expand_dims(x, axis) for x in arrays], axis)
 
 
+def unstack(x, axis=0):
+    """Cut an array into those that lie side by side along an axis."""
+    return tuple(moveaxis(x, axis, 0))
+
+
 def take(x, indices, axis):
     """Look up entries along an axis; one looked up twice gets both gradients."""
     indices = _data(indices)

@@ -65,12 +65,12 @@ def rnn(x, w_x, w_h, b, h_0=None, activation=tanh):
     """
     _require_recurrence(x, w_x, w_h, b)
     activate = _function(activation)
-    from_inputs = dense(x, w_x, b)
+    xp = array_namespace(x)
     h, states = _first_state(x, w_h, h_0=h_0), []
-    for t in range(x.shape[-2]):
-        h = activate(from_inputs[..., t : t + 1, :] + h @ w_h)  # (..., 1, d_hidden)
+    for from_input in xp.unstack(dense(x, w_x, b), axis=-2):
+        h = activate(from_input[..., None, :] + h @ w_h)  # (..., 1, d_hidden)
         states.append(h)
-    return array_namespace(x).concat(states, axis=-2)
+    return xp.concat(states, axis=-2)
 
 
 def rnn_jacobian(h, w_h, activation=tanh):
@@ -385,11 +385,10 @@ def lstm(x, w_x, w_h, b, h_0=None, c_0=None):
     """
     _require_recurrence(x, w_x, w_h, b, n_gates=4)
     xp = array_namespace(x)
-    from_inputs = dense(x, w_x, b)
     h, c = _first_state(x, w_h, h_0=h_0), _first_state(x, w_h, c_0=c_0)
     outputs, cells = [], []
-    for t in range(x.shape[-2]):
-        i, f, g, o = _gates(from_inputs[..., t : t + 1, :] + h @ w_h)
+    for from_input in xp.unstack(dense(x, w_x, b), axis=-2):
+        i, f, g, o = _gates(from_input[..., None, :] + h @ w_h)
         c = f * c + i * g  # (..., 1, d)
         h = o * tanh(c)
         outputs.append(h)

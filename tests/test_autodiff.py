@@ -96,6 +96,7 @@ OPERATIONS = {
     "concat": (lambda x, y: xp(x).concat([x, y, x], axis=-1), X, COLUMN),
     "concat first axis": (lambda x, y: xp(x).concat([x, y]), X, Y),
     "stack": (lambda x, y: xp(x).stack([x, y, y], axis=1), X, Y),
+    "unstack": (lambda x: sum(i * p**2 for i, p in enumerate(xp(x).unstack(x, axis=1))), BATCH),
     "take": (lambda x: xp(x).take(x, ids(x, IDS), axis=0), X),
     "take columns": (lambda x: xp(x).take(x, ids(x, IDS), axis=1), BATCH),
     "take_along_axis": (
