@@ -89,6 +89,36 @@ def require_generator(rng):
         raise TypeError(f"rng must be a numpy.random.Generator, got {came}")
 
 
+def require_from_0_to(highest, **numbers):
+    """Raise ValueError unless every keyword argument is a number from 0 to ``highest``.
+
+    >>> require_from_0_to(1, min_p=1.5)
+    Traceback (most recent call last):
+        ...
+    ValueError: min_p must be a number from 0 to 1, got 1.5
+    """
+    for name, number in numbers.items():
+        if not isinstance(number, Real) or not 0 <= number <= highest:
+            raise ValueError(
+                f"{name} must be a number from 0 to {highest}, got {number!r}"
+            )
+
+
+def require_below(limit, **numbers):
+    """Raise ValueError unless every keyword argument is at least 0 and below ``limit``.
+
+    >>> require_below(1, momentum=1.0)
+    Traceback (most recent call last):
+        ...
+    ValueError: momentum must be a number of at least 0 and below 1, got 1.0
+    """
+    for name, number in numbers.items():
+        if not isinstance(number, Real) or not 0 <= number < limit:
+            raise ValueError(
+                f"{name} must be a number of at least 0 and below {limit}, got {number!r}"
+            )
+
+
 def require_integers(**arrays):
     """Raise TypeError unless every keyword argument is an array of integers.
 

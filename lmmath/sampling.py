@@ -17,6 +17,7 @@ from lmmath._arrays import at_least_float32, to_library_of
 from lmmath._checks import (
     require_count,
     require_floating,
+    require_from_0_to,
     require_generator,
     require_ids,
     require_positive,
@@ -209,7 +210,7 @@ def min_p_filter(logits, min_p):
     >>> np.exp(min_p_filter(np.log([0.1, 0.25, 0.6, 0.05]), min_p=0.4))  # 0.24 or more
     array([0.  , 0.25, 0.6 , 0.  ])
     """
-    _require_fraction(min_p=min_p)
+    require_from_0_to(1, min_p=min_p)
     _require_logits(logits)
     least = log(min_p) if min_p > 0 else -inf
     return _keep(logits, _below_the_largest(logits) >= least)
@@ -610,13 +611,7 @@ def _require_choices(temperature, top_k, top_p, min_p):
     if top_p is not None:
         _require_fraction_above_zero(top_p=top_p)
     if min_p is not None:
-        _require_fraction(min_p=min_p)
-
-
-def _require_fraction(**numbers):
-    for name, number in numbers.items():
-        if not isinstance(number, Real) or not 0 <= number <= 1:
-            raise ValueError(f"{name} must be a number from 0 to 1, got {number!r}")
+        require_from_0_to(1, min_p=min_p)
 
 
 def _require_fraction_above_zero(**numbers):

@@ -1,10 +1,10 @@
 """Tokenizers in files: GPT-2's spelling of bytes as letters, and writing all or nothing."""
 
-import os
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from tempfile import TemporaryDirectory
+
+from lmmath._files import replacing
 
 
 def _gpt2_alphabet():
@@ -51,14 +51,8 @@ def read(path):
 
 def write(path, text):
     """Write a file whole, or leave what was there."""
-    path = Path(path)
-    # Beside its destination, so that the last step is one renaming on one file system.
-    with TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
-        with Path(folder, path.name).open("w", encoding="utf-8", newline="\n") as file:
-            file.write(f"{text}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(file.name, path)
+    with replacing(path) as draft:
+        draft.write_text(f"{text}\n", encoding="utf-8", newline="\n")
 
 
 @contextmanager

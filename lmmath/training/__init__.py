@@ -1,4 +1,10 @@
-"""Training: measure how surprised a model is, and move its parameters downhill."""
+"""Training: measure how surprised a model is, and move its parameters downhill.
+
+``train``, ``evaluate`` and ``TrainingConfig``, of ``lmmath.training.loop``, are here as well.
+They need PyTorch, which is loaded when one of them is first asked for.
+"""
+
+from importlib import import_module
 
 from lmmath.training.losses import (
     cross_entropy,
@@ -25,3 +31,11 @@ __all__ = [
     "sgd_update",
     "token_losses",
 ]
+
+_IN_LOOP = ("TrainingConfig", "evaluate", "train")
+
+
+def __getattr__(name):
+    if name in _IN_LOOP:
+        return getattr(import_module("lmmath.training.loop"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

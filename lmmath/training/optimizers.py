@@ -7,13 +7,14 @@ with ``lmmath.autodiff``, give them the tensors' ``.data`` and ``.grad``.
 
 from collections.abc import Mapping
 from math import cos, inf, pi
-from numbers import Real
 
 from array_api_compat import array_namespace
 
 from lmmath._arrays import at_least_float32
 from lmmath._checks import (
+    require_below,
     require_floating,
+    require_from_0_to,
     require_positive,
     require_positive_integer,
     require_shape,
@@ -70,8 +71,10 @@ def sgd_update(params, gradients, velocity, learning_rate, momentum=0.0):
     _require_arrays("params", params)
     velocity = _zeros_for(params) if velocity is None else velocity
     _require_like(params, {"gradients": gradients, "velocity": velocity})
-    (learning_rate,) = _numbers_below(inf, learning_rate=learning_rate)
-    (momentum,) = _numbers_below(1, momentum=momentum)
+    require_below(inf, learning_rate=learning_rate)
+    require_below(1, momentum=momentum)
+    # Python's floats: one of NumPy's would change the dtype.
+    learning_rate, momentum = float(learning_rate), float(momentum)
     updated, carried = {}, {}
     for name, theta in params.items():
         gradient = at_least_float32(gradients[name])
@@ -189,9 +192,8 @@ def adamw_update(
     (1, array([ 0.05, -4.  ]))
     """
     _require_adamw(params, gradients, state, betas, eps, decayed)
-    learning_rate, weight_decay = _numbers_below(
-        inf, learning_rate=learning_rate, weight_decay=weight_decay
-    )
+    require_below(inf, learning_rate=learning_rate, weight_decay=weight_decay)
+    learning_rate, weight_decay = float(learning_rate), float(weight_decay)
     beta1, beta2 = map(float, betas)
     step = int(state["step"]) + 1
     # How much of each average is gradients. The rest is still the zero that it began with.
@@ -260,8 +262,8 @@ def cosine_schedule(step, n_steps, peak, n_warmup=0, floor=0.0):
     """
     require_positive_integer(n_steps=n_steps)
     require_positive(peak=peak)
-    _require_from_0_to(n_steps, step=step, n_warmup=n_warmup)
-    _require_from_0_to(peak, floor=floor)
+    require_from_0_to(n_steps, step=step, n_warmup=n_warmup)
+    require_from_0_to(peak, floor=floor)
     if step < n_warmup:
         return float(peak * step / n_warmup)
     progress = (step - n_warmup) / (n_steps - n_warmup or 1)
@@ -426,7 +428,7 @@ def _require_adamw(params, gradients, state, betas, eps, decayed):
     _require_like(params, {"gradients": gradients, **averages})
     if not isinstance(betas, tuple | list) or len(betas) != 2:
         raise ValueError(f"betas must be a pair of numbers, got {betas!r}")
-    _numbers_below(1, **{f"betas[{i}]": beta for i, beta in enumerate(betas)})
+    require_below(1, **{f"betas[{i}]": beta for i, beta in enumerate(betas)})
     require_positive(eps=eps)
     unknown = sorted(set(decayed or ()) - params.keys())
     if unknown:
@@ -441,20 +443,3 @@ def _require_finite(norm, gradients):
     raise ValueError(
         f"gradients must have a finite norm, got {norm}: not finite is what {wrong} hold"
     )
-
-
-def _require_from_0_to(highest, **numbers):
-    for name, number in numbers.items():
-        if not isinstance(number, Real) or not 0 <= number <= highest:
-            raise ValueError(
-                f"{name} must be a number from 0 to {highest}, got {number!r}"
-            )
-
-
-def _numbers_below(limit, **numbers):
-    for name, number in numbers.items():
-        if not isinstance(number, Real) or not 0 <= number < limit:
-            raise ValueError(
-                f"{name} must be a number of at least 0 and below {limit}, got {number!r}"
-            )
-    return tuple(float(number) for number in numbers.values())
