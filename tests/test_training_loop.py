@@ -19,6 +19,7 @@ import lmmath.training
 import lmmath.training.loop as loop
 from lmmath.checkpoints import load_checkpoint, load_model
 from lmmath.fable import entropy_rate, sample, to_text
+from lmmath.language_models import RecurrentConfig
 from lmmath.sampling import generate
 from lmmath.tokenization import BPETokenizer
 from lmmath.training import TrainingConfig, evaluate, train
@@ -636,6 +637,16 @@ def test_the_command_learns_fable_from_story_beginnings(tmp_path, text, capsys):
     output = capsys.readouterr().out
     assert f"validation loss {loss:.4f} nats" in output
     assert f"entropy of Fable {entropy_rate(tokenizer):.4f} nats" in output
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_the_command_trains_a_recurrent_network(tmp_path, text, capsys, cell):
+    out = tmp_path / "out"
+    assert main(command(text, out, cell=cell, sample=12)) == 0
+    assert load_model(out / "model.safetensors")[1] == RecurrentConfig(270, 6, 8, cell)
+    losses = column(log(out), "train_loss")
+    assert losses[-1] < losses[0]
+    assert capsys.readouterr().out.count("\n") == 2
 
 
 def test_a_text_that_runs_out_of_pairs_gives_fewer_tokens(tmp_path, text, capsys):

@@ -21,6 +21,7 @@ import torch
 from lmmath._files import replacing
 from lmmath.checkpoints import save_model
 from lmmath.fable import entropy_rate, sample, to_text
+from lmmath.language_models import RecurrentConfig, shapes
 from lmmath.sampling import generate
 from lmmath.tokenization import BPETokenizer
 from lmmath.training.loop import (
@@ -30,7 +31,7 @@ from lmmath.training.loop import (
     rank_and_number,
     train,
 )
-from lmmath.transformer import GPTConfig, count_parameters, gpt_shapes
+from lmmath.transformer import GPTConfig, count_parameters
 
 _DESCRIPTION = """\
 Train a GPT on a text, and write to a directory:
@@ -76,8 +77,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     try:
         tokenizer, *tokens = _data(options)
-        sizes = {name: getattr(options, name) for name in _SIZES}
-        config = GPTConfig(tokenizer.vocab_size, **sizes)
+        config = _config(options, tokenizer.vocab_size)
         settings = TrainingConfig(**{n: getattr(options, n) for n in _SETTINGS})
         run = *tokens, config, settings, options.out
         starts = _starts(options, tokenizer, *tokens)
@@ -131,6 +131,11 @@ def _parser():
         "--tokenizer", type=Path, metavar="FILE", help="or take this one"
     )
     group = parser.add_argument_group("the model")
+    group.add_argument(
+        "--cell",
+        choices=("rnn", "lstm"),
+        help="a recurrent network, which has no layers and heads, instead of a GPT",
+    )
     for field in fields(GPTConfig)[1:]:
         _add(group, field.name, field.type, *_SIZES[field.name])
     group = parser.add_argument_group("the training")
@@ -161,6 +166,13 @@ def _add(group, name, kind, text, default, metavar=None):
         help=text,
         metavar=metavar,
     )
+
+
+def _config(options, vocab_size):
+    if options.cell:
+        sizes = options.n_positions, options.d_model
+        return RecurrentConfig(vocab_size, *sizes, options.cell)
+    return GPTConfig(vocab_size, **{name: getattr(options, name) for name in _SIZES})
 
 
 def _data(options):
@@ -230,7 +242,7 @@ def _describe(options, arguments, config, settings, n_processes):
 
 def _announce(config, train_tokens, valid_tokens):
     print(
-        f"{count_parameters(gpt_shapes(config))} parameters, "
+        f"{count_parameters(shapes(config))} parameters, "
         f"{config.vocab_size} tokens in the vocabulary, "
         f"{len(train_tokens)} in the text to learn, {len(valid_tokens)} held out",
         flush=True,
@@ -242,7 +254,7 @@ def _show(options, params, tokenizer, train_tokens, config, loss):
     print(f"validation loss {loss:.4f} nats per token, perplexity {perplexity:.2f}")
     if options.fable is not None:
         print(f"entropy of Fable {entropy_rate(tokenizer):.4f} nats per token")
-    if options.sample:
+    if options.sample and not options.cell:  # generate writes with a GPT's cache
         rng = np.random.default_rng(options.seed)
         # It begins as the text does.
         ids = generate(params, train_tokens[:1], config, options.sample, rng)
