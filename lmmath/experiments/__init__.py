@@ -1,0 +1,59 @@
+"""What a GPT trained on Fable has learned, measured against the truth.
+
+Every experiment takes a model as ``params, config, tokenizer`` and returns numbers that can be
+drawn. ``words`` are a Fable text that the model has not been trained on.
+"""
+
+from lmmath.experiments.calibration import Calibration, bin_sums, calibration
+from lmmath.experiments.heads import (
+    AntecedentAttention,
+    HeadScores,
+    InductionScores,
+    NameInduction,
+    PronounAttention,
+    antecedent_attention,
+    induction_scores,
+    name_induction,
+)
+from lmmath.experiments.held_out import (
+    StoryLoss,
+    StoryReading,
+    read_stories,
+    split_stories,
+    story_loss,
+    true_probabilities,
+)
+from lmmath.experiments.knowledge import CERTAIN_FACTS, FactRecall, fact_recall
+from lmmath.experiments.temperature import (
+    BestTemperature,
+    best_temperature,
+    divergence_at,
+    divergence_by_temperature,
+)
+
+__all__ = [
+    "CERTAIN_FACTS",
+    "AntecedentAttention",
+    "BestTemperature",
+    "Calibration",
+    "FactRecall",
+    "HeadScores",
+    "InductionScores",
+    "NameInduction",
+    "PronounAttention",
+    "StoryLoss",
+    "StoryReading",
+    "antecedent_attention",
+    "best_temperature",
+    "bin_sums",
+    "calibration",
+    "divergence_at",
+    "divergence_by_temperature",
+    "fact_recall",
+    "induction_scores",
+    "name_induction",
+    "read_stories",
+    "split_stories",
+    "story_loss",
+    "true_probabilities",
+]
