@@ -20,12 +20,12 @@ for module in pkgutil.iter_modules(lmmath.__path__):
         importlib.import_module(f"lmmath.{module.name}")
 
 from lmmath.sampling import generate
-from lmmath.transformer import GPTConfig, init_gpt
+from lmmath.weights import load_fable_gpt
 
-rng = np.random.default_rng(0)
-config = GPTConfig(vocab_size=9, n_positions=8, d_model=6, n_layers=2, n_heads=2)
-tokens = generate(init_gpt(config, rng), np.asarray([1, 2]), config, 3, rng)
-print(tokens.shape)
+params, config, tokenizer = load_fable_gpt()
+prompt = np.asarray(tokenizer.encode("\\nLeka the"))
+tokens = generate(params, prompt, config, 2, np.random.default_rng(0), top_k=1)
+print(tokenizer.decode(tokens))
 """
 
 
@@ -41,7 +41,7 @@ def run(program):
 def test_the_formulas_need_neither_torch_nor_matplotlib_nor_widgets():
     result = run(FORMULAS)
     assert result.stderr == ""
-    assert result.stdout == "(5,)\n"
+    assert result.stdout == "\nLeka the mouse lived\n"
 
 
 def test_the_formulas_do_not_even_load_them_where_they_are_installed():

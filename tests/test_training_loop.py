@@ -649,6 +649,17 @@ def test_the_command_trains_a_recurrent_network(tmp_path, text, capsys, cell):
     assert capsys.readouterr().out.count("\n") == 2
 
 
+def test_the_command_stores_the_model_in_half_the_size(tmp_path, text):
+    assert main(command(text, tmp_path / "whole", sample=0)) == 0
+    assert main([*command(text, tmp_path / "half", sample=0), "--half"]) == 0
+    whole, half = (
+        load_model(tmp_path / name / "model.safetensors")[0]
+        for name in ("whole", "half")
+    )
+    for name, array in whole.items():
+        assert np.array_equal(half[name], array.astype(np.float16).astype(np.float32))
+
+
 def test_a_text_that_runs_out_of_pairs_gives_fewer_tokens(tmp_path, text, capsys):
     assert main(command(text, tmp_path / "out", vocab_size=4000, sample=0)) == 0
     _, config = load_model(tmp_path / "out" / "model.safetensors")

@@ -96,7 +96,8 @@ def main(arguments=None):
         print("\nStopped. The same command goes on from here.", file=sys.stderr)
         return 130
     if rank == 0:
-        save_model(options.out / "model.safetensors", params, config)
+        dtype = np.float16 if options.half else np.float32
+        save_model(options.out / "model.safetensors", params, config, dtype)
         loss = evaluate(
             params, tokens[1], config, options.batch_size, starts["valid_starts"]
         )
@@ -143,6 +144,9 @@ def _parser():
         _add(group, field.name, field.type, _SETTINGS[field.name], field.default)
     group = parser.add_argument_group("the result")
     group.add_argument("--out", type=Path, metavar="DIRECTORY", required=True)
+    group.add_argument(
+        "--half", action="store_true", help="store the model in float16, half the size"
+    )
     _add(group, "sample", int, "tokens of text to print in the end", 100, "N_TOKENS")
     return parser
 

@@ -1,0 +1,79 @@
+"""The model that comes with the book: small, whole, and near the floor."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from lmmath.experiments import story_loss
+from lmmath.fable import entropy_rate, sample, surprisals, to_words
+from lmmath.sampling import generate
+from lmmath.training.__main__ import _parser
+from lmmath.transformer import count_parameters, gpt_shapes
+from lmmath.weights import DIRECTORY, load_fable_gpt
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_fable_gpt()
+
+
+def test_the_weights_are_small():
+    assert (DIRECTORY / "model.safetensors").stat().st_size < 2_000_000
+
+
+def test_the_settings_describe_the_model_and_make_it_again(model):
+    settings = json.loads((DIRECTORY / "settings.json").read_text())
+    assert settings["config"] == vars(model.config)
+    options = _parser().parse_args(settings["command_line"])
+    for name, value in settings["settings"].items():
+        assert getattr(options, name) in (value, None), name
+    assert options.fable == 8_000_000
+
+
+def test_the_log_ends_where_the_training_ended():
+    settings = json.loads((DIRECTORY / "settings.json").read_text())["settings"]
+    with (DIRECTORY / "log.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert int(rows[-1]["step"]) == settings["n_steps"]
+    losses = [float(row["valid_loss"]) for row in rows if row["valid_loss"]]
+    assert losses[-1] == min(losses)
+
+
+def test_the_loss_is_within_three_hundredths_of_the_floor(model):
+    result = story_loss(*model, sample(15_000, np.random.default_rng(99)))
+    excess = result.loss - result.floor
+    assert 0 < excess < 0.03 + 4 * result.standard_error
+    # The stories are a sample: their own floor is not exactly the language's.
+    assert abs(result.floor - entropy_rate(model.tokenizer)) < 0.05
+
+
+def test_what_it_writes_is_fable(model):
+    params, config, tokenizer = model
+    start = np.asarray(tokenizer.encode("\n"))
+    rows = np.broadcast_to(start, (8, 1))
+    tokens = generate(params, rows, config, 127, np.random.default_rng(5))
+    stories = [
+        [*to_words(text), "\n"]
+        for row in tokens
+        for text in tokenizer.decode(row).split("\n")[1:-1]  # the last may not be whole
+    ]
+    assert len(stories) > 10
+    n_possible = 0
+    for story in stories:
+        try:
+            surprisals(story)
+        except ValueError:
+            continue
+        n_possible += 1
+    assert n_possible > 0.7 * len(stories)
+
+
+def test_float16_loses_little(model):
+    assert count_parameters(gpt_shapes(model.config)) == sum(
+        array.size for array in model.params.values()
+    )
+    assert all(array.dtype == np.float32 for array in model.params.values())
+    halves = load_fable_gpt(np.float16)
+    assert all(array.dtype == np.float16 for array in halves.params.values())
