@@ -16,6 +16,15 @@ def at_least_float32(x):
     return xp.astype(x, xp.float32) if xp.finfo(x.dtype).bits < 32 else x
 
 
+def without_gradient(x):
+    """Give the same numbers as a constant, in the libraries that differentiate.
+
+    >>> without_gradient(np.ones(2))
+    array([1., 1.])
+    """
+    return x.detach() if hasattr(x, "detach") else x
+
+
 def to_library_of(like, array, dtype=None):
     """Bring an array, often one of NumPy's, to the library and the device of another.
 

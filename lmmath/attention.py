@@ -10,7 +10,7 @@ from math import inf, sqrt
 import numpy as np
 from array_api_compat import array_namespace, device, is_array_api_obj
 
-from lmmath._arrays import to_library_of
+from lmmath._arrays import to_library_of, without_gradient
 from lmmath._checks import (
     require_count,
     require_floating,
@@ -67,8 +67,11 @@ def softmax(x, axis=-1):
     """
     _require_scores(x, axis)
     xp = array_namespace(x)
-    exponentials = xp.exp(x - xp.max(x, axis=axis, keepdims=True))
-    return exponentials / xp.sum(exponentials, axis=axis, keepdims=True)
+    # The result does not depend on what is subtracted, so no gradient is due to it.
+    largest = without_gradient(xp.max(x, axis=axis, keepdims=True))
+    exponentials = xp.exp(x - largest)
+    # One division for each row, and a product for each entry, which costs less.
+    return exponentials * (1 / xp.sum(exponentials, axis=axis, keepdims=True))
 
 
 def log_softmax(x, axis=-1):
@@ -106,7 +109,7 @@ def log_softmax(x, axis=-1):
     """
     _require_scores(x, axis)
     xp = array_namespace(x)
-    shifted = x - xp.max(x, axis=axis, keepdims=True)
+    shifted = x - without_gradient(xp.max(x, axis=axis, keepdims=True))
     return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
 
 
@@ -276,10 +279,12 @@ def attention_weights(query, key, mask=None, scale=None, bias=None):
     if mask is None:
         return softmax(scores)
     mask = _mask_like(scores, mask)
-    # A row with nothing allowed would be 0/0: it goes through the softmax unmasked.
-    blocked = ~mask & xp.any(mask, axis=-1, keepdims=True)
-    weights = softmax(xp.where(blocked, xp.full_like(scores, -inf), scores))
-    return xp.where(mask, weights, xp.zeros_like(weights))
+    # A row with nothing allowed would be 0/0. It goes through the softmax unmasked, and is then
+    # multiplied by zero.
+    some_allowed = xp.any(mask, axis=-1, keepdims=True)
+    minus_infinity = xp.full_like(scores[..., :1, :1], -inf)
+    weights = softmax(xp.where(mask | ~some_allowed, scores, minus_infinity))
+    return weights * xp.astype(some_allowed, weights.dtype)
 
 
 def scaled_dot_product_attention(query, key, value, mask=None, scale=None, bias=None):

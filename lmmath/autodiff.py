@@ -114,6 +114,16 @@ class Tensor:
                 share = _sum_to_shape(vector_jacobian_product(gradient), operand.shape)
                 gradients[id(operand)] = gradients.get(id(operand), 0) + share
 
+    def detach(self):
+        """Give the same values as a constant: no gradient flows through it.
+
+        >>> x = Tensor([2.0])
+        >>> (x * x.detach()).backward([1.0])
+        >>> x.grad
+        array([2.])
+        """
+        return Tensor(self.data)
+
     def _first_gradient(self, gradient):
         if not np.isdtype(self.dtype, "real floating"):
             raise TypeError(f"backward needs a floating-point tensor, got {self.dtype}")

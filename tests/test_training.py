@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.special
 import torch
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from libraries import close, convert, leaves
@@ -289,9 +289,11 @@ def test_bias_correction_is_a_change_of_learning_rate_and_epsilon(rng):
         close(one, other)
 
 
-@given(hnp.arrays(float, 5, elements=st.floats(-10, 10)), st.floats(1e-3, 1e3))
+@given(
+    hnp.arrays(float, 5, elements=st.floats(1e-3, 10) | st.floats(-10, -1e-3)),
+    st.floats(1e-3, 1e3),
+)
 def test_adam_ignores_the_size_of_the_gradients(gradient, factor):
-    assume(np.all(np.abs(gradient) > 1e-3))
     theta = {"w": np.zeros(5)}
     steps = [
         adamw_update(theta, {"w": g}, adamw_init(theta), 0.1, eps=1e-15)[0]["w"]
