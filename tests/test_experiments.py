@@ -18,23 +18,29 @@ from lmmath.experiments import (
     divergence_by_temperature,
     fact_recall,
     induction_scores,
+    loss_by_distance,
     name_induction,
     read_stories,
     split_stories,
     story_loss,
     true_probabilities,
 )
+from lmmath.experiments.distance import story_of_meals
 from lmmath.experiments.heads import find_pronouns
 from lmmath.experiments.held_out import encode_story, padded_batches
 from lmmath.fable import (
     ANIMALS,
     next_token_probabilities,
+    next_word_probabilities,
     sample,
     surprisals,
     to_text,
     to_words,
+    vocabulary,
 )
+from lmmath.fable.language import CHOICES
 from lmmath.fable.tokens import TokenReader
+from lmmath.language_models import RecurrentConfig, forward, init_recurrent
 from lmmath.sampling import kl_divergence, temperature_softmax
 from lmmath.tokenization import BPETokenizer
 from lmmath.transformer import GPTConfig, gpt, gpt_shapes, gpt_trace, init_gpt
@@ -691,6 +697,85 @@ def test_a_word_is_right_only_if_all_its_tokens_are():
     assert not fact_recall(*constant(logits), [animal]).exact[0, 1]
 
 
+# Distance
+
+
+def recurrent(cell):
+    config = RecurrentConfig(TOKENIZER.vocab_size, 300, 5, cell)
+    params = init_recurrent(config, np.random.default_rng(6), np.float64)
+    return params, config, TOKENIZER
+
+
+MODELS = {"gpt": random(), "rnn": recurrent("rnn"), "lstm": recurrent("lstm")}
+
+
+@pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
+def test_loss_by_distance_equals_a_loop_over_tokens(model):
+    params, config, _ = model
+    animals, n_meals = ANIMALS[700:703], [0, 3]
+    result = loss_by_distance(*model, n_meals, np.random.default_rng(4), animals)
+    rng = np.random.default_rng(4)
+    for row, n in enumerate(n_meals):
+        between = []
+        for column, animal in enumerate(animals):
+            story = story_of_meals(animal, n, rng)
+            before = TOKENIZER.encode("\n" + to_text(story[:-1]))
+            name = TOKENIZER.encode(" " + animal.name)
+            loss, text = 0.0, list(before)
+            for token in name:
+                logits = forward(config, params, np.asarray(text))[-1]
+                loss -= scipy.special.log_softmax(logits)[token]
+                text.append(token)
+            close(result.loss[row, column], loss, 1e-12)
+            between.append(len(before) - 1 - len(TOKENIZER.encode(animal.name)))
+        close(result.distance[row], np.mean(between))
+
+
+@pytest.mark.parametrize("n_meals", [0, 1, 5])
+def test_the_name_is_certain_at_every_distance(n_meals):
+    for animal in ANIMALS[::200]:
+        story = story_of_meals(animal, n_meals, np.random.default_rng(0))
+        truth = dict(zip(vocabulary, next_word_probabilities(story[:-1]), strict=True))
+        close(truth[animal.name], 1.0)
+        assert story[-1] == animal.name
+        assert story.count(animal.name) == 2
+        assert story.count(".") == 1 + n_meals
+
+
+def test_the_meals_have_the_odds_of_fable():
+    stories = [
+        story_of_meals(ANIMALS[0], 50, np.random.default_rng(i)) for i in range(60)
+    ]
+    verbs = [word for story in stories for word in story if word in CHOICES["ate"]]
+    counts = [verbs.count(verb) for verb in CHOICES["ate"]]
+    expected = 3000 * np.asarray([*CHOICES["ate"].values()])
+    assert scipy.stats.chisquare(counts, expected).pvalue > 1e-3
+    foods = [
+        story[i + 1]
+        for story in stories
+        for i, word in enumerate(story)
+        if word == "some"
+    ]
+    favourite = foods.count(ANIMALS[0].food) / 3000
+    assert abs(favourite - (0.75 + 0.25 / 16)) < 4 * math.sqrt(0.2 / 3000)
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_recurrent_models_are_read_like_gpts(cell):
+    params, config, _ = model = recurrent(cell)
+    result = story_loss(*model, FEW_WORDS)
+    losses = []
+    for story in FEW:
+        tokens = np.asarray(tokens_of(story)[: config.n_positions + 1])
+        logits = forward(config, params, tokens[:-1])
+        losses.extend(
+            -scipy.special.log_softmax(logits, axis=-1)[
+                np.arange(len(tokens) - 1), tokens[1:]
+            ]
+        )
+    close(result.loss, np.mean(losses), 1e-12)
+
+
 # Bad input
 
 MODEL = zeros()
@@ -724,6 +809,10 @@ def too_small():
         (ValueError, lambda: induction_scores(*too_small(), RNG, n_random=10), "n_random must be an integer from 2 to 9, got 10"),
         (ValueError, lambda: induction_scores(*MODEL, RNG, n_random=2.0), "n_random must be an integer from 2 to 149, got 2.0"),
         (ValueError, lambda: induction_scores(*MODEL, RNG, n_sequences=0), "n_sequences must be an integer of at least 1, got 0"),
+        (TypeError, lambda: loss_by_distance(*MODEL, [1], 0), "rng must be a numpy.random.Generator, got int"),
+        (ValueError, lambda: loss_by_distance(*MODEL, [1, -1], RNG), "n_meals must be at least 0, got -1"),
+        (ValueError, lambda: loss_by_distance(*MODEL, [1], RNG, []), "animals must hold at least one animal, got none"),
+        (ValueError, lambda: loss_by_distance(*too_small(), [1], RNG), "n_meals must leave the stories within n_positions = 20 tokens, got one of"),
         (ValueError, lambda: fact_recall(*MODEL, []), "animals must hold at least one animal, got none"),
         (ValueError, lambda: fact_recall(*too_small()), "n_positions must be at least .* to ask for these facts, got 20"),
     ],

@@ -1,9 +1,16 @@
 """Exercises that check themselves: write the function, call ``check`` on it."""
 
-from lmmath.exercises import attention
+from importlib import import_module
+from pkgutil import iter_modules
+
 from lmmath.exercises._judge import Exercise, Verdict, judge
 
-_CHAPTERS = [attention]
+# A module here without an underscore is a chapter's.
+_CHAPTERS = [
+    import_module(f"{__name__}.{module.name}")
+    for module in iter_modules(__path__)
+    if not module.name.startswith("_")
+]
 
 EXERCISES: dict[str, Exercise] = {
     exercise.name: exercise for chapter in _CHAPTERS for exercise in chapter.EXERCISES

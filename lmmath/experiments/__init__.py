@@ -5,6 +5,7 @@ drawn. ``words`` are a Fable text that the model has not been trained on.
 """
 
 from lmmath.experiments.calibration import Calibration, bin_sums, calibration
+from lmmath.experiments.distance import LossByDistance, loss_by_distance
 from lmmath.experiments.heads import (
     AntecedentAttention,
     HeadScores,
@@ -39,6 +40,7 @@ __all__ = [
     "FactRecall",
     "HeadScores",
     "InductionScores",
+    "LossByDistance",
     "NameInduction",
     "PronounAttention",
     "StoryLoss",
@@ -51,6 +53,7 @@ __all__ = [
     "divergence_by_temperature",
     "fact_recall",
     "induction_scores",
+    "loss_by_distance",
     "name_induction",
     "read_stories",
     "split_stories",

@@ -13,7 +13,7 @@ import numpy as np
 
 from lmmath.attention import log_softmax
 from lmmath.fable.tokens import TokenReader
-from lmmath.transformer import gpt, gpt_shapes
+from lmmath.language_models import forward, shapes
 from lmmath.transformer._checks import require_params
 
 _TEXTS_AT_ONCE = 32
@@ -106,8 +106,7 @@ def read_stories(params, config, tokenizer, words):
     Parameters
     ----------
     params : dict of str to numpy.ndarray
-        A GPT's parameters.
-    config : GPTConfig
+    config : GPTConfig or RecurrentConfig
     tokenizer : BPETokenizer
         With the ``vocab_size`` of ``config``.
     words : sequence of str
@@ -133,7 +132,7 @@ def read_stories(params, config, tokenizer, words):
     A model of zeros expects everything alike:
 
     >>> from lmmath.tokenization import BPETokenizer
-    >>> from lmmath.transformer import GPTConfig
+    >>> from lmmath.transformer import GPTConfig, gpt_shapes
     >>> config = GPTConfig(vocab_size=256, n_positions=8, d_model=2, n_layers=1, n_heads=1)
     >>> params = {name: np.zeros(shape) for name, shape in gpt_shapes(config).items()}
     >>> words, bytes_only = ["Leka", "the", "mouse", "\n"], BPETokenizer([])
@@ -152,7 +151,7 @@ def _read(params, config, stories):
     # The last token is not fed: nothing follows it.
     texts = [tokens[:-1] for tokens in stories]
     for chosen, padded in padded_batches(texts, config.n_positions):
-        logits = np.asarray(gpt(params, padded, config), np.float64)
+        logits = np.asarray(forward(config, params, padded), np.float64)
         for i, rows in zip(chosen, logits, strict=True):
             tokens = stories[i][: config.n_positions + 1]
             yield StoryReading(tokens, log_softmax(rows[: len(tokens) - 1]))
@@ -247,7 +246,7 @@ def story_loss(params, config, tokenizer, words):
     --------
     >>> from lmmath.fable import sample
     >>> from lmmath.tokenization import BPETokenizer
-    >>> from lmmath.transformer import GPTConfig
+    >>> from lmmath.transformer import GPTConfig, gpt_shapes
     >>> config = GPTConfig(vocab_size=256, n_positions=40, d_model=2, n_layers=1, n_heads=1)
     >>> params = {name: np.zeros(shape) for name, shape in gpt_shapes(config).items()}
     >>> words = sample(100, np.random.default_rng(0))
@@ -307,7 +306,7 @@ def encode_story(story, tokenizer):
 def padded_batches(texts, n_positions):
     """Put texts of similar length into one array, with zeros after the end of the shorter.
 
-    What comes after the end of a text changes nothing in it: a GPT looks back only.
+    What comes after the end of a text changes nothing in it: these models look back only.
 
     Parameters
     ----------
@@ -341,7 +340,7 @@ def padded_batches(texts, n_positions):
 
 def require_model(params, config, tokenizer):
     """Raise ValueError unless the three parts of a model fit together."""
-    require_params(params, gpt_shapes(config))
+    require_params(params, shapes(config))
     if tokenizer.vocab_size != config.vocab_size:
         raise ValueError(
             f"tokenizer must have the model's vocab_size, {config.vocab_size}, "

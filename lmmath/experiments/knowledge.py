@@ -20,7 +20,7 @@ from lmmath.experiments.held_out import (
     require_model,
 )
 from lmmath.fable import ANIMALS
-from lmmath.transformer import gpt
+from lmmath.language_models import forward
 
 CERTAIN_FACTS = ("species", "home", "trait")
 
@@ -71,8 +71,7 @@ def fact_recall(params, config, tokenizer, animals=ANIMALS):
     Parameters
     ----------
     params : dict of str to numpy.ndarray
-        A GPT's parameters.
-    config : GPTConfig
+    config : GPTConfig or RecurrentConfig
     tokenizer : BPETokenizer
         With the ``vocab_size`` of ``config``.
     animals : sequence of lmmath.fable.language.Animal
@@ -115,7 +114,7 @@ def fact_recall(params, config, tokenizer, animals=ANIMALS):
     # The last token is not fed: nothing follows it.
     texts = [tokens[:-1] for tokens, _ in spelled]
     for chosen, padded in padded_batches(texts, config.n_positions):
-        logits = np.asarray(gpt(params, padded, config), np.float64)
+        logits = np.asarray(forward(config, params, padded), np.float64)
         for i, expected in zip(chosen, log_softmax(logits), strict=True):
             tokens, word_of_token = spelled[i]
             for fact, place in enumerate(_PLACES):
