@@ -30,7 +30,7 @@ def prose(path):
 
 def citation(source):
     first, *others = [
-        " ".join(person.last_names) for person in source.persons["author"]
+        " ".join(person.last_names).strip("{}") for person in source.persons["author"]
     ]
     match others:
         case []:

@@ -24,6 +24,8 @@ from lmmath.experiments import (
     split_stories,
     story_loss,
     true_probabilities,
+    write_stories,
+    writing,
 )
 from lmmath.experiments.distance import story_of_meals
 from lmmath.experiments.heads import find_pronouns
@@ -776,6 +778,44 @@ def test_recurrent_models_are_read_like_gpts(cell):
     close(result.loss, np.mean(losses), 1e-12)
 
 
+# Writing
+
+
+@pytest.mark.parametrize(
+    ("text", "possible", "heroes"),
+    [
+        ("\nLeka the mouse lived in the desert.\nLeka", [True], ["Leka"]),
+        ("\nLeka the mouse lived in the forest.\nLeka", [False], []),
+        (
+            "\nLeka the\nThere was a patient mouse called Leka.\n",
+            [False, True],
+            ["Leka"],
+        ),
+        ("\n\n\ufffd?\n", [False, False], []),
+        ("\nLeka the mouse", [], []),
+    ],
+)
+def test_stories_are_held_against_the_language(monkeypatch, text, possible, heroes):
+    tokens = np.asarray([TOKENIZER.encode(text)])
+    monkeypatch.setattr(writing, "generate", lambda *arguments, **choices: tokens)
+    written = write_stories(*MODELS["gpt"], 1, np.random.default_rng(0))
+    assert written.possible.tolist() == possible
+    assert written.heroes == heroes
+    assert written.texts == text.split("\n")[1:-1]
+
+
+def test_writing_fills_the_positions_and_follows_the_choices(monkeypatch):
+    asked = []
+
+    def generate(params, prompts, config, n_tokens, rng, **choices):
+        asked.append((prompts.shape, n_tokens, choices))
+        return prompts
+
+    monkeypatch.setattr(writing, "generate", generate)
+    write_stories(*zeros(n_positions=24), 3, np.random.default_rng(0), top_p=0.5)
+    assert asked == [((3, 1), 23, {"top_p": 0.5})]
+
+
 # Bad input
 
 MODEL = zeros()
@@ -813,6 +853,8 @@ def too_small():
         (ValueError, lambda: loss_by_distance(*MODEL, [1, -1], RNG), "n_meals must be at least 0, got -1"),
         (ValueError, lambda: loss_by_distance(*MODEL, [1], RNG, []), "animals must hold at least one animal, got none"),
         (ValueError, lambda: loss_by_distance(*too_small(), [1], RNG), "n_meals must leave the stories within n_positions = 20 tokens, got one of"),
+        (ValueError, lambda: write_stories(*MODEL, 0, RNG), "n_texts must be an integer of at least 1, got 0"),
+        (TypeError, lambda: write_stories(*MODEL, 1, 0), "rng must be a numpy.random.Generator, got int"),
         (ValueError, lambda: fact_recall(*MODEL, []), "animals must hold at least one animal, got none"),
         (ValueError, lambda: fact_recall(*too_small()), "n_positions must be at least .* to ask for these facts, got 20"),
     ],

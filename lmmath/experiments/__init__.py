@@ -31,6 +31,7 @@ from lmmath.experiments.temperature import (
     divergence_at,
     divergence_by_temperature,
 )
+from lmmath.experiments.writing import Stories, write_stories
 
 __all__ = [
     "CERTAIN_FACTS",
@@ -43,6 +44,7 @@ __all__ = [
     "LossByDistance",
     "NameInduction",
     "PronounAttention",
+    "Stories",
     "StoryLoss",
     "StoryReading",
     "antecedent_attention",
@@ -59,4 +61,5 @@ __all__ = [
     "split_stories",
     "story_loss",
     "true_probabilities",
+    "write_stories",
 ]
