@@ -22,9 +22,9 @@ def open_widget(page, site):
     # Without MathJax, which these tests do not need, a page opens in a third of the time.
     page.route("**/mathjax/**", lambda route: route.fulfill(body=""))
     page.goto(f"{site}/03-attention.html")
-    page.locator(".live-widget").scroll_into_view_if_needed()
-    page.locator(".live-widget[data-state=live]").wait_for()
-    return page.locator(".live-widget-view")
+    page.locator("#try-it .live-widget").scroll_into_view_if_needed()
+    page.locator("#try-it .live-widget[data-state=live]").wait_for()
+    return page.locator("#try-it .live-widget-view")
 
 
 @pytest.fixture
@@ -154,20 +154,20 @@ def test_words_without_a_vector_are_named(view):
 
 def test_it_waits_until_it_comes_into_view(page, site):
     page.goto(f"{site}/03-attention.html")
-    assert page.locator(".live-widget").get_attribute("data-state") is None
-    assert page.locator(".live-widget-picture").is_visible()
+    assert page.locator("#try-it .live-widget").get_attribute("data-state") is None
+    assert page.locator("#try-it .live-widget-picture").is_visible()
 
 
 def test_print_shows_the_picture(page, view):
     page.emulate_media(media="print")
-    assert page.locator(".live-widget-picture svg").is_visible()
+    assert page.locator("#try-it .live-widget-picture svg").is_visible()
     assert not view.is_visible()
 
 
 def test_without_javascript_the_picture_says_what_it_shows(new_page, site):
     page = new_page(java_script_enabled=False)
     page.goto(f"{site}/03-attention.html")
-    picture = page.locator(".live-widget-picture svg")
+    picture = page.locator("#try-it .live-widget-picture svg")
     assert picture.is_visible()
     assert "“she” attends most to “Anna”, with weight 0.69" in picture.get_attribute(
         "aria-label"

@@ -37,10 +37,10 @@ def test_pictures_have_alternative_text(page, site, name):
 
 def test_the_chapter_has_its_pictures_and_its_widget(page, site):
     page.goto(f"{site}/03-attention.html")
-    assert (
-        page.locator("main figure svg").count() == 5
-    )  # four figures, a widget's picture
-    assert page.locator(".live-widget").count() == 1
+    # five figures, a widget's picture
+    assert page.locator("main figure svg").count() == 6
+    # the widget and two questions
+    assert page.locator(".live-widget").count() == 3
 
 
 def test_mathematics_is_typeset_without_errors(page, site):
