@@ -24,6 +24,7 @@ from lmmath.experiments import (
     split_stories,
     story_loss,
     true_probabilities,
+    unit_activations,
     write_stories,
     writing,
 )
@@ -45,7 +46,14 @@ from lmmath.fable.tokens import TokenReader
 from lmmath.language_models import RecurrentConfig, forward, init_recurrent
 from lmmath.sampling import kl_divergence, temperature_softmax
 from lmmath.tokenization import BPETokenizer
-from lmmath.transformer import GPTConfig, gpt, gpt_shapes, gpt_trace, init_gpt
+from lmmath.transformer import (
+    GPTConfig,
+    gpt,
+    gpt_block,
+    gpt_shapes,
+    gpt_trace,
+    init_gpt,
+)
 
 BYTES = BPETokenizer([])
 TOKENIZER = BPETokenizer.train(to_text(sample(50_000, np.random.default_rng(0))), 400)
@@ -814,6 +822,39 @@ def test_writing_fills_the_positions_and_follows_the_choices(monkeypatch):
     monkeypatch.setattr(writing, "generate", generate)
     write_stories(*zeros(n_positions=24), 3, np.random.default_rng(0), top_p=0.5)
     assert asked == [((3, 1), 23, {"top_p": 0.5})]
+
+
+# Units
+
+
+@pytest.mark.parametrize("n_positions", [300, 24])
+def test_units_account_for_what_the_feed_forward_network_writes(n_positions):
+    params, config, tokenizer = random(n_positions=n_positions)
+    units = unit_activations(params, config, tokenizer, FEW_WORDS)
+    start = 0
+    for story in FEW:
+        tokens = np.asarray(tokens_of(story)[:n_positions])
+        place = slice(start, start + len(tokens))
+        assert np.array_equal(units.tokens[place], tokens)
+        residuals, _ = gpt_trace(params, tokens, config)
+        for i in range(config.n_layers):
+            block = {
+                k.removeprefix(f"h.{i}."): p
+                for k, p in params.items()
+                if k.startswith(f"h.{i}.")
+            }
+            silent = block | {
+                "mlp.c_proj.weight": np.zeros_like(block["mlp.c_proj.weight"]),
+                "mlp.c_proj.bias": np.zeros(config.d_model),
+            }
+            before, _ = gpt_block(residuals[i], silent, config.n_heads)
+            written = (
+                units.values[i, place] @ block["mlp.c_proj.weight"]
+                + block["mlp.c_proj.bias"]
+            )
+            close(residuals[i + 1], before + written, 1e-12)
+        start += len(tokens)
+    assert start == len(units.tokens)
 
 
 # Bad input

@@ -31,6 +31,7 @@ from lmmath.experiments.temperature import (
     divergence_at,
     divergence_by_temperature,
 )
+from lmmath.experiments.units import UnitActivations, unit_activations
 from lmmath.experiments.writing import Stories, write_stories
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "Stories",
     "StoryLoss",
     "StoryReading",
+    "UnitActivations",
     "antecedent_attention",
     "best_temperature",
     "bin_sums",
@@ -61,5 +63,6 @@ __all__ = [
     "split_stories",
     "story_loss",
     "true_probabilities",
+    "unit_activations",
     "write_stories",
 ]
