@@ -57,6 +57,10 @@ COLUMNS = (
 )
 
 
+# What the command printed for the book, with seed 0.
+RESULTS = Path(__file__).with_name("sweep.csv")
+
+
 @dataclass(frozen=True)
 class Run:
     """One training of the sweep.
@@ -198,12 +202,13 @@ def sweep(runs, path, n_processes=1):
             pool.shutdown(cancel_futures=True)
 
 
-def read_sweep(path):
+def read_sweep(path=RESULTS):
     """Read the rows of a sweep.
 
     Parameters
     ----------
     path : str or path
+        By default the results that come with the package.
 
     Returns
     -------
