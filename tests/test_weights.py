@@ -6,12 +6,13 @@ import json
 import numpy as np
 import pytest
 
-from lmmath.experiments import story_loss
-from lmmath.fable import entropy_rate, sample, surprisals, to_words
+from lmmath.experiments import loss_by_distance, story_loss
+from lmmath.fable import ANIMALS, entropy_rate, sample, surprisals, to_words
+from lmmath.language_models import shapes
 from lmmath.sampling import generate
 from lmmath.training.__main__ import _parser
 from lmmath.transformer import count_parameters, gpt_shapes
-from lmmath.weights import DIRECTORY, load_fable_gpt
+from lmmath.weights import DIRECTORY, load_fable_gpt, load_fable_recurrent
 
 
 @pytest.fixture(scope="module")
@@ -77,3 +78,45 @@ def test_float16_loses_little(model):
     assert all(array.dtype == np.float32 for array in model.params.values())
     halves = load_fable_gpt(np.float16)
     assert all(array.dtype == np.float16 for array in halves.params.values())
+
+
+@pytest.mark.parametrize("cell", ["rnn", "lstm"])
+def test_the_recurrent_models_have_the_size_and_the_data_of_the_gpt(model, cell):
+    other = load_fable_recurrent(cell)
+    ratio = count_parameters(shapes(other.config)) / count_parameters(
+        shapes(model.config)
+    )
+    assert 0.95 < ratio < 1.05
+    assert other.tokenizer.merges == model.tokenizer.merges
+    settings = [
+        json.loads((folder / "settings.json").read_text())
+        for folder in (DIRECTORY, DIRECTORY.with_name(f"fable-{cell}"))
+    ]
+    assert settings[0]["settings"] == settings[1]["settings"]
+    for name in ("fable", "valid_fraction", "seed", "n_positions", "vocab_size"):
+        assert settings[0]["options"][name] == settings[1]["options"][name]
+    assert settings[1]["config"] == vars(other.config)
+
+
+def test_what_lies_far_back_is_lost_by_the_rnn_first_and_by_the_gpt_last(model):
+    near_and_far = [0, 8]
+    losses = [
+        loss_by_distance(
+            *any_model, near_and_far, np.random.default_rng(0), ANIMALS[::16]
+        ).loss.mean(axis=1)
+        for any_model in (
+            load_fable_recurrent("rnn"),
+            load_fable_recurrent("lstm"),
+            model,
+        )
+    ]
+    rnn, lstm, gpt = losses
+    assert np.all(rnn > 4 * lstm)
+    assert np.all(lstm > 4 * gpt)
+    assert rnn[1] > rnn[0] + 1
+    assert lstm[1] > lstm[0]
+
+
+def test_there_is_no_third_recurrent_model():
+    with pytest.raises(ValueError, match="cell must be 'rnn' or 'lstm', got 'gru'"):
+        load_fable_recurrent("gru")

@@ -1,8 +1,10 @@
-"""The model that comes with the book: a small GPT that has learned Fable.
+"""The models that come with the book: a small GPT that has learned Fable, and two to compare.
 
 The folder ``fable`` is what the training command has written: the weights, the tokenizer, a log
 with a row for each step, and ``settings.json``, which holds the command that makes all this
-again, in half an hour on two processors. NumPy alone runs the model.
+again, in about half an hour on two processors. ``fable-rnn`` and ``fable-lstm`` hold recurrent
+networks of about the same size, which have read the same text in the same order, with the same
+tokenizer. NumPy alone runs the models.
 """
 
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lmmath.checkpoints import load_model
+from lmmath.language_models import RecurrentConfig
 from lmmath.tokenization import BPETokenizer
 from lmmath.transformer import GPTConfig
 
@@ -21,7 +24,7 @@ class Model(NamedTuple):
     """A trained model with all that is needed to read and write with it."""
 
     params: dict
-    config: GPTConfig
+    config: GPTConfig | RecurrentConfig
     tokenizer: BPETokenizer
 
 
@@ -55,4 +58,36 @@ def load_fable_gpt(dtype=np.float32):
     '\nLeka the mouse lived in the'
     """
     params, config = load_model(DIRECTORY / "model.safetensors", dtype)
+    return Model(params, config, BPETokenizer.load(DIRECTORY / "tokenizer.json"))
+
+
+def load_fable_recurrent(cell, dtype=np.float32):
+    r"""Load a recurrent network of about the GPT's size, trained on the same data.
+
+    Parameters
+    ----------
+    cell : {"rnn", "lstm"}
+    dtype : NumPy dtype
+        What to compute in. The file holds float16.
+
+    Returns
+    -------
+    Model
+        ``params``, ``config`` and ``tokenizer``.
+
+    Raises
+    ------
+    ValueError
+        If ``cell`` is none of these, or a file is damaged.
+
+    Examples
+    --------
+    >>> params, config, tokenizer = load_fable_recurrent("lstm")
+    >>> config.cell, sum(array.size for array in params.values())
+    ('lstm', 386840)
+    """
+    if cell not in ("rnn", "lstm"):
+        raise ValueError(f"cell must be 'rnn' or 'lstm', got {cell!r}")
+    file = DIRECTORY.with_name(f"fable-{cell}") / "model.safetensors"
+    params, config = load_model(file, dtype)
     return Model(params, config, BPETokenizer.load(DIRECTORY / "tokenizer.json"))
