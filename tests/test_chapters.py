@@ -56,6 +56,12 @@ def test_equations_are_numbered_in_order_and_references_resolve(path):
     assert referred <= set(tags)
 
 
+def test_a_numbered_equation_is_one_line(path):
+    # Sphinx puts what has a line break into an environment that allows no number.
+    for equation in re.findall(r"\$\$(.*?)\$\$", prose(path), re.DOTALL):
+        assert not ("\\tag" in equation and "\\\\" in equation)
+
+
 def test_every_link_outside_is_a_citation_that_names_its_source(path):
     for text, url in re.findall(r"\[([^]]+)\]\((https?:[^)]+)\)", prose(path)):
         assert text == citation(SOURCES[url])

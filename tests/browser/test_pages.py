@@ -43,7 +43,31 @@ def test_the_chapter_has_its_pictures_and_its_widget(page, site):
     assert page.locator(".live-widget").count() == 3
 
 
-def test_mathematics_is_typeset_without_errors(page, site):
-    page.goto(f"{site}/03-attention.html", wait_until="networkidle")
-    page.wait_for_function("document.querySelectorAll('mjx-container').length > 50")
+@pytest.mark.parametrize("name", [name for name in PAGES if name[0] in "01f"])
+def test_mathematics_is_typeset_without_errors(page, site, name):
+    page.goto(f"{site}/{name}", wait_until="networkidle")
+    page.wait_for_function("document.querySelectorAll('mjx-container').length > 20")
     assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
+
+
+def test_every_link_of_the_index_of_formulas_leads_to_its_line(page, site):
+    page.goto(f"{site}/formulas.html")
+    addresses = page.locator(".formula-links a").evaluate_all(
+        "all => all.map((a) => a.href)"
+    )
+    assert len(addresses) > 200
+    for address, *anchors in _by_page(addresses).items():
+        page.goto(address)
+        (anchors,) = anchors
+        missing = page.evaluate(
+            "ids => ids.filter((id) => !document.getElementById(id))", sorted(anchors)
+        )
+        assert missing == [], address
+
+
+def _by_page(addresses):
+    pages = {}
+    for address in addresses:
+        page, _, anchor = address.partition("#")
+        pages.setdefault(page, set()).add(anchor)
+    return pages
