@@ -89,6 +89,7 @@ def test_every_exercise_is_followed_by_its_folded_solution(path):
     for cell in filter(is_solution, cells(path, "code")):
         assert "hide-cell" in cell.metadata.tags
         assert cell.metadata.jupyter == {"source_hidden": True, "outputs_hidden": True}
+        assert cell.metadata.mystnb.code_prompt_show == "Solution in code"
 
 
 def test_an_unsolved_exercise_says_so(path):
