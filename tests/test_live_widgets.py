@@ -3,12 +3,15 @@
 import base64
 import hashlib
 import json
+import pickle
 import re
+from types import SimpleNamespace
 
 import anywidget
 import ipywidgets
 import pytest
 import traitlets
+from live_widgets import keep
 from live_widgets.assets import Assets
 from live_widgets.page import CannotHost, page_data
 
@@ -224,6 +227,15 @@ def test_a_link_brings_both_its_ends(link, both, shown):
             "both": both,
         }
     ]
+
+
+def test_what_pages_share_is_stored_once():
+    environment = SimpleNamespace(live_widgets={})
+    for page in range(5):
+        content = bytes(bytearray(10_000))  # each its own
+        keep(environment, f"page-{page}", {"n": page}, {"a.bin": content})
+    assert environment.live_widgets["page-4"] == ({"n": 4}, {"a.bin": bytes(10_000)})
+    assert len(pickle.dumps(environment)) < 20_000
 
 
 # What cannot be hosted

@@ -379,6 +379,25 @@ def test_a_widget_that_fails_says_so_beside_its_picture(new_page, address):
     assert sorted(page.evaluate("logged")) == ["no luck", "not ready"]
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [lambda route: route.fulfill(status=404), lambda route: route.abort()],
+    ids=["not found", "no connection"],
+)
+def test_a_widget_whose_data_do_not_arrive_says_so(chromium, address, answer):
+    context = chromium.new_context(viewport={"width": 1000, "height": 4000})
+    page = context.new_page()
+    page.route("**/*.bin", answer)
+    page.goto(f"{address}/live.html")
+    told = re.compile(
+        r"^This widget could not start: its data did not arrive \([0-9a-f]{16}\.bin: .+\)$"
+    )
+    expect(views(page, "binary")).to_have_text([told, told])
+    expect(pictures(page, "binary").first).to_be_visible()
+    expect(views(page, "one")).to_have_text("count 0")  # the others live
+    context.close()
+
+
 def test_modules_styles_and_data_are_files_once(built):
     files = [path for path in (built / "html" / "_static" / "widgets").iterdir()
              if path.stem != "host"]  # fmt: skip

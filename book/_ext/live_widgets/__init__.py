@@ -58,7 +58,18 @@ def replace_widget_views(app, doctree):
     except CannotHost as problem:
         logger.warning("%s", problem, location=docname, type="live_widgets")
         return
-    app.env.live_widgets[docname] = (data, assets.files)
+    keep(app.env, docname, data, assets.files)
+
+
+def keep(env, docname, data, files):
+    """Keep what a page needs; a file that pages share, such as a model, is stored once."""
+    known = {
+        name: content
+        for _, others in env.live_widgets.values()
+        for name, content in others.items()
+    }
+    shared = {name: known.get(name, content) for name, content in files.items()}
+    env.live_widgets[docname] = (data, shared)
 
 
 def _is_widget_view(node):
@@ -115,13 +126,9 @@ def _purge(app, env, docname):
 
 
 def _merge(app, env, docnames, other):
-    env.live_widgets.update(
-        {
-            name: other.live_widgets[name]
-            for name in docnames
-            if name in other.live_widgets
-        }
-    )
+    for name in docnames:
+        if name in other.live_widgets:
+            keep(env, name, *other.live_widgets[name])
 
 
 def _visit_html(self, node):

@@ -90,9 +90,13 @@ const getModel = once(async (id) => {
 });
 
 const fetchBuffer = once(async (file) => {
-  const response = await fetch(fileUrl(file));
-  if (!response.ok) throw new Error(`${file}: ${response.status} ${response.statusText}`);
-  return response.arrayBuffer();
+  try {
+    const response = await fetch(fileUrl(file));
+    if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
+    return await response.arrayBuffer();
+  } catch (cause) {
+    throw new Error(`its data did not arrive (${file}: ${cause.message})`, { cause });
+  }
 });
 
 const loadStyle = once(

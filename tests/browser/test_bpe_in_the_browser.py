@@ -1,0 +1,391 @@
+"""The tokenizer that widgets run in the browser gives what lmmath's gives, on any text."""
+
+import json
+
+import numpy as np
+import pytest
+import regex
+
+from lmmath import fable
+from lmmath.tokenization import BPETokenizer, pair_frequencies, pre_tokenize
+from lmmath.tokenization.merges import GPT2_PATTERN
+from lmmath.weights import DIRECTORY
+from lmmath.widgets._base import _FOLDER as WIDGETS
+
+SHIPPED = DIRECTORY / "tokenizer.json"
+
+
+@pytest.fixture
+def run(page, serving):
+    """Run a function in a page that has the module as ``bpe``."""
+    with serving(WIDGETS) as address:
+        page.goto(f"{address}/shared.css")  # any page of that server will do
+        page.evaluate("async () => { window.bpe = await import('/bpe.js'); }")
+        yield page.evaluate
+
+
+@pytest.fixture
+def shipped(run):
+    make(run, json.loads(SHIPPED.read_text()))
+    return BPETokenizer.load(SHIPPED)
+
+
+def make(run, content):
+    run("(c) => { window.tokenizer = new bpe.BPETokenizer(c); }", content)
+
+
+def content_of(tokenizer, tmp_path):
+    tokenizer.save(tmp_path / "tokenizer.json")
+    return json.loads((tmp_path / "tokenizer.json").read_text("utf-8"))
+
+
+ENCODE = "(texts) => texts.map((text) => tokenizer.encode(text))"
+DECODE = "(all) => all.map((ids) => tokenizer.decode(ids))"
+
+# What this browser does not know as assigned yet may be a letter in a newer Unicode.
+KNOWN = r"""
+() => {
+  const known = [];
+  for (let code = 0; code < 0x110000; code += 1) {
+    if (/\P{Cn}/u.test(String.fromCodePoint(code)) && !(code >> 11 === 0x1b)) known.push(code);
+  }
+  return known;
+}
+"""
+
+
+# Texts of every kind
+
+TEXTS = [
+    "",
+    " ",
+    "\n",
+    "\nLeka the mouse lived in the desert.",
+    "We've 2 cats,  said the élève.",
+    "it's 'tis 'S they'RE we'll'd ''ve 're",
+    "a  b   c \t d\r\ne\n\n f \n g ",
+    "trailing   ",
+    "\u0085x\u0085 y\ufeffz\ufeff \ufeff",
+    "\x1c\x1d\x1e\x1f \x0b\x0c a\x1cb",
+    "\u00a0no\u00a0break\u202fthin\u3000wide\u2028line\u2029",
+    "\u180e \u200b\u200c\u200d\u2060",
+    "\ufeffbegins with a mark",
+    "a\u0301b e\u0301\u0302 \u0301",
+    "👩‍👩‍👧 👍🏽 🇦🇶 ok 🦊🦊",
+    "१२३ ⅷ ½ ² 𝟙𝟚 x² 10,000.5",
+    "漢字かな交じり文 한국어 עברית العربية",
+    "\x00\x01\x7f\x80\x9f null",
+    "𝔘𝔫𝔦𝔠𝔬𝔡𝔢 \U0010ffff \U0001f9ff \uffff \ue000",
+    "<b>&amp;</b> </script> \\ \" ' ` ${x}",
+    "constructor __proto__ toString",
+]
+
+TELLING = " '  \n\r\t\x0b\u0085\u00a0\u3000\ufeffstrevmld.,1²aéτ\u0301"
+
+
+def random_texts(codes, count, rng):
+    """Draw texts of all planes, with the signs that matter for the splits in many of them."""
+    codes = np.asarray(codes)
+    telling = np.asarray([*map(ord, TELLING)])
+    texts = []
+    for _ in range(count):
+        n = rng.integers(31)
+        anything, among = rng.choice(codes, n), rng.choice(telling, n)
+        chosen = np.where(rng.random(n) < rng.random(), anything, among)
+        texts.append("".join(map(chr, chosen)))
+    return texts
+
+
+def test_the_kinds_of_signs_are_the_same(run):
+    script = r"""
+    (codes) => codes.map((code) => {
+      const sign = String.fromCodePoint(code);
+      return bpe.preTokenize(`a${sign}1${sign}.${sign}${sign}b`).join("|");
+    })
+    """
+    codes = run(KNOWN)
+    assert len(codes) > 250_000
+    # One of each thousand of the many that all behave alike, and all others.
+    codes = [c for c in codes if c < 0x3400 or 0xA000 <= c < 0xAC00 or 0xFB00 <= c < 0x20000
+             or c % 1000 == 0]  # fmt: skip
+    expected = [
+        "|".join(pre_tokenize(f"a{sign}1{sign}.{sign}{sign}b"))
+        for sign in map(chr, codes)
+    ]
+    assert run(script, codes) == expected
+
+
+def test_any_text_has_the_ids_of_lmmath(run, shipped):
+    texts = TEXTS + random_texts(run(KNOWN), 3000, np.random.default_rng(0))
+    ids = run(ENCODE, texts)
+    assert ids == [shipped.encode(text) for text in texts]
+    assert run(DECODE, ids) == texts
+
+
+def test_pre_tokens_are_those_of_the_pattern(run):
+    texts = TEXTS + random_texts(run(KNOWN), 3000, np.random.default_rng(1))
+    got = run("(texts) => texts.map(bpe.preTokenize)", texts)
+    assert got == [regex.findall(GPT2_PATTERN, text) for text in texts]
+
+
+def test_stories_come_back(run, shipped):
+    text = "\n" + fable.to_text(fable.sample(3000, np.random.default_rng(0)))
+    (ids,) = run(ENCODE, [text])
+    assert ids == shipped.encode(text)
+    assert len(ids) < len(text) / 2
+    assert run(DECODE, [ids]) == [text]
+
+
+def test_any_ids_decode_as_in_lmmath(run, shipped):
+    rng = np.random.default_rng(2)
+    lists = [rng.integers(shipped.vocab_size, size=9).tolist() for _ in range(500)]
+    # Mostly bytes above 127: valid UTF-8, and what is almost that.
+    lists += [rng.integers(128, 256, size=6).tolist() for _ in range(1500)]
+    lists += [
+        [0xEF, 0xBB, 0xBF, 65],
+        [0xF0, 0x9F, 0xA6],
+        [0xED, 0xA0, 0x80],
+        [0xC0, 0x80],
+        [],
+    ]
+    assert run(DECODE, lists) == [shipped.decode(ids) for ids in lists]
+
+
+@pytest.mark.parametrize(
+    "units", [[0xD800], [0xDC00], [0x61, 0xDBFF, 0x62], [0xDE00, 0xD83D]]
+)
+def test_lone_surrogates_are_refused(run, shipped, units):
+    script = """
+    ([name, units]) => {
+      const text = String.fromCharCode(...units);
+      const calls = {
+        encode: () => tokenizer.encode(text),
+        preTokenize: () => bpe.preTokenize(text),
+        train: () => bpe.train(text, 300),
+        applyMerges: () => bpe.applyMerges(text, []),
+      };
+      try { calls[name](); } catch (error) { return error.message; }
+    }
+    """
+    first = next(unit for unit in units if unit >> 11 == 0x1B)
+    for name in ("encode", "preTokenize", "train", "applyMerges"):
+        said = run(script, [name, units])
+        assert f"no lone surrogates, which UTF-8 cannot write, got U+{first:X}." in said
+    with pytest.raises(ValueError, match="no lone surrogates"):
+        shipped.encode("".join(map(chr, units)))
+
+
+@pytest.mark.parametrize("ids", [[512], [-1], [1.5], ["1"], [None], ["length"]])
+def test_ids_that_no_token_has_are_refused(run, shipped, ids):
+    script = "(ids) => { try { tokenizer.decode(ids); } catch (error) { return error.message; } }"
+    assert run(script, ids).startswith("A token must be an integer from 0 to 511, got ")
+
+
+@pytest.mark.parametrize("text", [None, 5, ["a"]])
+def test_what_is_no_text_is_refused(run, shipped, text):
+    script = "(text) => { try { tokenizer.encode(text); } catch (error) { return error.message; } }"
+    assert run(script, text).startswith("A text was expected, got ")
+
+
+LONG = {
+    "one word": "".join(map(chr, np.random.default_rng(3).integers(97, 123, 10_000))),
+    "one letter": "a" * 10_000,
+    "words that merge": "thesomeLekalivedpatient" * 435,
+    "spaces": " " * 10_000,
+    "spaces, then a word": " " * 9_999 + "x",
+    "lines": "\n" * 10_000,
+    "signs": "🦊" * 5_000,
+    "quotes": "'" * 10_000,
+    "words": "the mouse lived " * 625,
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_10_000_signs_do_not_hold_up_the_page(run, shipped, kind):
+    script = """
+    (text) => {
+      const times = [];
+      for (let i = 0; i < 3; i += 1) {
+        const begin = performance.now();
+        tokenizer.encode(text);
+        times.push(performance.now() - begin);
+      }
+      return [Math.min(...times), tokenizer.encode(text)];
+    }
+    """
+    milliseconds, ids = run(script, LONG[kind])
+    assert ids == shipped.encode(LONG[kind])
+    assert milliseconds < 200
+
+
+# Any tokenizer
+
+
+def test_special_tokens(run, tmp_path):
+    special = [
+        "<s>",
+        "<s>>",
+        "a.b",
+        "[x]|^$(y)*+?{1}\\/-",
+        " ",
+        "é🦊",
+        "__proto__",
+        "<",
+    ]
+    tokenizer = BPETokenizer([(b"h", b"e"), (b" ", b"he")], special)
+    make(run, content_of(tokenizer, tmp_path))
+    texts = [
+        "<s>he",
+        "<s>>>he<s",
+        "a.b aXb",
+        "".join(special),
+        "".join(special[::-1]),
+        "é🦊é",
+    ]
+    texts += ["", "he he<s><s>", "[x]|^$(y)*+?{1}\\/-__proto__", "the\n<s>\n he"]
+    assert run(ENCODE, texts) == [tokenizer.encode(text) for text in texts]
+    plain = "(texts) => texts.map((text) => tokenizer.encode(text, { allowSpecial: false }))"
+    expected = [tokenizer.encode(text, allow_special=False) for text in texts]
+    assert run(plain, texts) == expected
+    assert run(DECODE, run(ENCODE, texts)) == texts
+    assert run("tokenizer.vocabSize") == tokenizer.vocab_size
+
+
+def test_ids_in_any_order(run, tmp_path):
+    merges = [(b"a", b"b"), (b"ab", b"c"), (b"\xc3", b"\xa9")]
+    ids = np.random.default_rng(4).permutation(261).tolist()
+    tokenizer = BPETokenizer(merges, ["<s>", "<e>"], ids)
+    make(run, content_of(tokenizer, tmp_path))
+    texts = ["abcab<s>é<e>", *TEXTS]
+    assert run(ENCODE, texts) == [tokenizer.encode(text) for text in texts]
+    assert run(DECODE, run(ENCODE, texts)) == texts
+
+
+DAMAGED_TOKENIZERS = [
+    ({"merges": ["a"]}, 'A merge must be two tokens and a space, got "a".'),
+    ({"merges": ["a b c"]}, "A merge must be two tokens and a space"),
+    ({"merges": ["a \u2603"]}, "A merge must be two tokens and a space"),
+    ({"merges": [5]}, "A merge must be two tokens and a space, got 5."),
+    ({"merges": ["ab c"]}, "A merge must join two tokens made before it"),
+    ({"merges": ["a b", "a b"]}, "made before it to a new one, got a,b."),
+    ({"merges": ["a b"], "ids": [1, 2]}, "must be the integers from 0 to 256, each once"),
+    ({"merges": [], "ids": [0] * 256}, "must be the integers from 0 to 255, each once"),
+    ({"merges": [], "special_tokens": [""]}, "must not be empty and must differ"),
+    ({"merges": [], "special_tokens": ["x", "x"]}, "must not be empty and must differ"),
+    ({}, "A tokenizer’s merges must be a list, got undefined."),
+    (None, "A tokenizer was expected, got null."),
+]  # fmt: skip
+
+
+def test_a_damaged_tokenizer_is_told(run):
+    script = """
+    (all) => all.map((content) => {
+      try { new bpe.BPETokenizer(content); } catch (error) { return error.message; }
+    })
+    """
+    contents, problems = zip(*DAMAGED_TOKENIZERS, strict=True)
+    for said, problem in zip(run(script, contents), problems, strict=True):
+        assert problem in said
+
+
+# What a chapter shows step by step
+
+CORPORA = {
+    "empty": "",
+    "one byte": "a",
+    "by hand": "aaabdaaabac",
+    "runs": "aaaa aaaaa aaaaaaa aaa",
+    "all once": "abcdefghijklmnopqrstuvwxyz",
+    "ties": "ab ba bc cb ca ac " * 3,
+    "prefixes": "a ab abc abcd b bc bcd c cd d " * 2,
+    "high bytes": "né né ñé ÿþ ÿþ \x00\x00 \x00\x00 🦊🐭🦊🐭",
+    "paper": "low " * 5 + "lower " * 2 + "newest " * 6 + "widest " * 3,
+    "random": "".join(np.random.default_rng(5).choice([*"ab é\n"], 400)),
+    "Fable": fable.to_text(fable.sample(2000, np.random.default_rng(6))),
+    "signs of all kinds": " ".join(TEXTS),
+}
+
+
+@pytest.fixture(params=CORPORA)
+def corpus(request):
+    return CORPORA[request.param]
+
+
+def latin(pair):
+    """Read a pair of byte strings that JavaScript spells with one character for a byte."""
+    return tuple(token.encode("latin-1") for token in pair)
+
+
+@pytest.mark.filterwarnings("ignore:the text ran out of pairs")
+def test_training_learns_the_merges_of_lmmath(run, corpus):
+    for vocab_size in (256, 257, 300, 500):
+        merges = run("([text, size]) => bpe.train(text, size)", [corpus, vocab_size])
+        expected = BPETokenizer.train(corpus, vocab_size).merges
+        assert [latin(merge["pair"]) for merge in merges] == expected
+
+
+@pytest.mark.filterwarnings("ignore:the text ran out of pairs")
+def test_a_text_after_some_merges(run, corpus):
+    script = """
+    ([text, k]) => {
+      const all = bpe.train(text, 320);
+      const pieces = bpe.applyMerges(text, all.slice(0, k));
+      const frequencies = bpe.pairFrequencies(pieces);
+      const [next] = frequencies;
+      return [pieces, frequencies, String(next?.pair) === String(all[k]?.pair) && next?.count === all[k]?.count];
+    }
+    """
+    merges = BPETokenizer.train(corpus, 320).merges
+    for k in sorted({0, 1, 2, len(merges) // 2, max(0, len(merges) - 1)}):
+        tokenizer = BPETokenizer(merges[:k])
+        pieces, frequencies, next_is_first = run(script, [corpus, k])
+        words = [
+            [tokenizer.vocab[i] for i in tokenizer.encode(word)]
+            for word in pre_tokenize(corpus)
+        ]
+        assert [list(latin(piece)) for piece in pieces] == words
+        counts = sum(map(pair_frequencies, words), start=pair_frequencies([]))
+        in_order = sorted(counts, key=lambda pair: (counts[pair], pair), reverse=True)
+        assert [latin(entry["pair"]) for entry in frequencies] == in_order
+        assert [entry["count"] for entry in frequencies] == [
+            counts[pair] for pair in in_order
+        ]
+        assert next_is_first
+
+
+def test_merges_are_learned_one_at_a_time(run):
+    script = """
+    (text) => {
+      const learning = bpe.learnMerges(text);
+      return [learning.next(), learning.next(), learning.next()];
+    }
+    """
+    first, second, third = run(script, "aaab")
+    assert first == {"value": {"pair": ["a", "a"], "count": 2}, "done": False}
+    assert second["value"] == {"pair": ["aa", "a"], "count": 1}
+    assert third["value"] == {"pair": ["aaa", "b"], "count": 1}
+
+
+@pytest.mark.parametrize("size", [255, 256.5, None, "300"])
+def test_a_vocabulary_has_room_for_the_bytes(run, size):
+    script = (
+        "(n) => { try { bpe.train('a', n); } catch (error) { return error.message; } }"
+    )
+    assert "vocabSize must be an integer of at least 256, got" in run(script, size)
+
+
+def test_merge_pair(run):
+    script = "([tokens, pair, merged]) => bpe.mergePair(tokens, pair, merged)"
+    assert run(script, [[1, 2, 3, 1, 2], [1, 2], 4]) == [4, 3, 4]
+    assert run(script, [[*"aaa"], ["a", "a"], "aa"]) == ["aa", "a"]
+    assert run(script, [[], ["a", "a"], "aa"]) == []
+
+
+def test_byte_strings(run):
+    every = bytes(range(256))
+    script = "(bytes) => [bpe.toSigns(bytes), bpe.toText(bytes)]"
+    signs, text = run(script, every.decode("latin-1"))
+    assert text == every.decode(errors="replace")
+    assert len(set(signs)) == 256
+    assert all(sign.isprintable() and not sign.isspace() for sign in signs)
+    assert run("() => bpe.toSigns(bpe.toBytes(' thé\\n'))") == "ĠthÃ©Ċ"
