@@ -34,6 +34,9 @@ def number(**changed):
     [
         (lambda: choice(answers={"two": "Yes."}), "answers must be at least two, got 1"),
         (lambda: choice(answers={"one": "", "two": "Yes."}), "answers must have an explanation, got none for 'one'"),
+        (lambda: choice(answers={"one": " ", "two": "Yes."}), "answers must have an explanation, got none for 'one'"),
+        (lambda: choice(question=""), "question must not be empty, got ''"),
+        (lambda: number(question=" "), "question must not be empty, got ' '"),
         (lambda: choice(right="three"), "right must be one of the answers, got 'three'"),
         (lambda: number(answer=float("nan")), "answer must be a finite number, got nan"),
         (lambda: number(tolerance=float("inf")), "tolerance must be a finite number, got inf"),

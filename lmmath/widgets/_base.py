@@ -1,7 +1,9 @@
-"""What the widgets share: array traits, modules that import each other, a static picture."""
+"""What the widgets share: traits for numbers and arrays, modules and styles, a picture."""
 
 import base64
 import re
+from math import isfinite
+from numbers import Real
 from pathlib import Path
 
 import anywidget
@@ -27,7 +29,11 @@ def module(name):
     -------
     str
     """
-    source = (_FOLDER / name).read_text("utf-8")
+    return with_imports((_FOLDER / name).read_text("utf-8"))
+
+
+def with_imports(source):
+    """Put the modules that a JavaScript text imports inside it."""
     return re.sub(
         r'(?<=from ")\./([\w-]+\.js)(?=";)', lambda found: _address(found[1]), source
     )
@@ -38,6 +44,69 @@ def _address(name):
         "data:text/javascript;base64,"
         + base64.b64encode(module(name).encode()).decode()
     )
+
+
+def style(name):
+    """Read the style sheet that all widgets share, and a widget's own after it.
+
+    A page may hold other widgets, whose style sheets come later. So let each rule of a widget
+    begin with a class that only the widget has: ``.lm-neurons .lm-plot { ... }``.
+
+    Parameters
+    ----------
+    name : str
+        File name of the widget's own in this folder.
+
+    Returns
+    -------
+    str
+    """
+    return "\n".join(
+        (_FOLDER / file).read_text("utf-8") for file in ("shared.css", name)
+    )
+
+
+class Finite(traitlets.TraitType):
+    """A trait that holds a finite number: neither NaN nor infinite, nor outside its bounds.
+
+    Parameters
+    ----------
+    default : float
+    min, max : float, optional
+        The least and the largest that it takes.
+
+    Examples
+    --------
+    >>> class Thermometer(Widget):
+    ...     temperature = Finite(1.0, min=0.0)
+    >>> Thermometer(temperature=2).temperature
+    2.0
+    >>> Thermometer(temperature=-1)
+    Traceback (most recent call last):
+    traitlets.traitlets.TraitError: temperature must be at least 0.0, got -1
+    """
+
+    def __init__(self, default=0.0, min=None, max=None):
+        super().__init__(float(default))
+        self.min, self.max = min, max
+        self.tag(sync=True)
+
+    def validate(self, widget, value):
+        """Accept a finite number within the bounds."""
+        if not isinstance(value, Real) or isinstance(value, bool):
+            raise traitlets.TraitError(
+                f"{self.name} must be a number, got {type(value).__name__}"
+            )
+        for wrong, expected in (
+            (not isfinite(value), "finite"),
+            (self.min is not None and value < self.min, f"at least {self.min}"),
+            (self.max is not None and value > self.max, f"at most {self.max}"),
+        ):
+            if wrong:
+                raise traitlets.TraitError(
+                    f"{self.name} must be {expected}, got {value}"
+                )
+        return float(value)
 
 
 class Array(traitlets.Instance):
@@ -87,8 +156,9 @@ class Array(traitlets.Instance):
 class Widget(anywidget.AnyWidget):
     """A widget of the book.
 
-    A subclass gives ``_esm`` (use ``module``), and ``picture``, a ``figures.show`` of its state:
-    what stands in its place in print, and where no JavaScript runs.
+    A subclass gives ``_esm`` (use ``module``), ``_css`` if it has styles of its own (use
+    ``style``), and ``picture``, a ``figures.show`` of its state: what stands in its place in
+    print, and where no JavaScript runs.
     """
 
     _css = _FOLDER / "shared.css"

@@ -45,3 +45,14 @@ function nest(numbers, [length, ...rest]) {
   const size = numbers.length / length;
   return Array.from({ length }, (_, i) => nest(numbers.subarray(i * size, (i + 1) * size), rest));
 }
+
+// `count` numbers from `from` to `to`, both included: with equal steps, or with equal factors.
+export function linspace(from, to, count) {
+  const step = (to - from) / (count - 1);
+  return Array.from({ length: count }, (_, i) => (i === count - 1 ? to : from + i * step));
+}
+
+export function geomspace(from, to, count) {
+  const logs = linspace(Math.log(from), Math.log(to), count);
+  return logs.map((log, i) => (i === 0 ? from : i === count - 1 ? to : Math.exp(log)));
+}

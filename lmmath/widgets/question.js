@@ -1,26 +1,11 @@
 // A question on the page: pick an answer or type a number, and read why it is right or wrong.
-import { element, fill, setTrait, uniqueName, watch } from "./shared.js";
-
-const LONGEST = 40; // no number that anyone types is longer
-
-// What a person may mean by a number: 0.61, 0,61, 1/4, 50 %, −3, 2e-5, 124,439,808. NaN if unclear.
-export function parseNumber(text) {
-  const plain = text.trim().replace(/\u2212/g, "-").replace(/\s/g, "");
-  if (plain === "" || plain.length > LONGEST) return NaN;
-  if (plain.endsWith("%")) return parseNumber(plain.slice(0, -1)) / 100;
-  const fraction = plain.split("/");
-  if (fraction.length === 2) return parseNumber(fraction[0]) / parseNumber(fraction[1]);
-  // Commas before groups of three digits separate thousands; a single other one is a decimal point.
-  const grouped = /^[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d+)?$/.test(plain);
-  const decimal = grouped ? plain.replace(/,/g, "") : plain.replace(/^([^,.]*),([^,.]*)$/, "$1.$2");
-  return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(decimal) ? Number(decimal) : NaN;
-}
+import { element, fill, parseNumber, setTrait, uniqueName, watch } from "./shared.js";
 
 // What to say to a number that was typed.
 export function judge(text, { answer, tolerance, explanation, mistakes }) {
   const number = parseNumber(text);
   if (!Number.isFinite(number)) {
-    return { right: false, words: "Type a number, such as 0.61, 1/4, 50 % or 2e-5." };
+    return { words: "Type a number, such as 0.61, 1/4, 50 % or 2e-5." };
   }
   const near = (other) => Math.abs(number - other) <= tolerance + 1e-12 * Math.abs(other);
   if (near(answer)) return { right: true, words: `Right. ${explanation}` };
@@ -32,7 +17,8 @@ export function judge(text, { answer, tolerance, explanation, mistakes }) {
 function render({ model, el, signal }) {
   const reply = element("p", { className: "lm-reply", attributes: { role: "status" } });
   const answer = (words, right) => {
-    reply.textContent = words === "" ? "" : `${right ? "✓" : "✗"} ${words}`;
+    const sign = right === undefined ? "" : right ? "✓ " : "✗ ";
+    reply.textContent = sign + words;
   };
   const build = model.get("answers") ? buildChoice : buildNumber;
   fill(el, signal, build(model, answer, signal), reply);

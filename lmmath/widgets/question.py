@@ -30,6 +30,11 @@ class _Printed:
         )
 
 
+def _require_text(name, text):
+    if not text.strip():
+        raise ValueError(f"{name} must not be empty, got {text!r}")
+
+
 class Choice(Widget):
     """A question with a few answers to choose from.
 
@@ -71,10 +76,11 @@ class Choice(Widget):
     chosen = traitlets.Int(-1, min=-1).tag(sync=True)  # -1: none yet
 
     def __init__(self, question, answers, right):
+        _require_text("question", question)
         if len(answers) < 2:
             raise ValueError(f"answers must be at least two, got {len(answers)}")
         for answer, explanation in answers.items():
-            if not explanation:
+            if not explanation.strip():
                 raise ValueError(
                     f"answers must have an explanation, got none for {answer!r}"
                 )
@@ -98,6 +104,9 @@ class Choice(Widget):
 
 class Number(Widget):
     """A question whose answer is a number.
+
+    A reader may type it as 0.61, 0,61, 1/4, 50 %, −3 or 2e-5. A comma is a decimal point, but
+    commas before groups of three digits separate thousands: 1,234 and 124,439,808 are whole.
 
     Parameters
     ----------
@@ -137,12 +146,13 @@ class Number(Widget):
 
     def __init__(self, question, answer, explanation, mistakes=None, tolerance=0.0):
         mistakes = mistakes or {}
+        _require_text("question", question)
         for name, number in {"answer": answer, "tolerance": tolerance}.items():
             if not isfinite(number):
                 raise ValueError(f"{name} must be a finite number, got {number}")
         if tolerance < 0:
             raise ValueError(f"tolerance must be at least 0, got {tolerance}")
-        if not (explanation and all(mistakes.values())):
+        if not all(text.strip() for text in (explanation, *mistakes.values())):
             raise ValueError("explanation must not be empty, nor that of a mistake")
         for number in mistakes:
             if not isfinite(number):

@@ -1,5 +1,6 @@
 """A real browser, a local server, and pages that may not leave it."""
 
+import base64
 import functools
 import threading
 from contextlib import contextmanager
@@ -14,6 +15,51 @@ ROOT = Path(__file__).parents[2]
 # The second keeps the browser's own services, which no page can see, from looking for a network.
 ARGUMENTS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
 SITE = ROOT / "_build" / "html"
+WIDGETS = ROOT / "lmmath" / "widgets"
+# A widget alone on a page, with a model that has what anywidget's front end asks for.
+MOUNT = """
+async ({ module, css, state, theme }) => {
+  const revive = (value) => {
+    if (value === null || typeof value !== "object") return value;
+    if ("base64" in value) {
+      return new DataView(Uint8Array.from(atob(value.base64), (c) => c.charCodeAt(0)).buffer);
+    }
+    for (const key of Object.keys(value)) value[key] = revive(value[key]);
+    return value;
+  };
+  const traits = revive(state);
+  const listeners = [];
+  const model = {
+    get: (name) => traits[name],
+    set(name, value) {
+      if (Object.is(traits[name], value)) return;
+      traits[name] = value;
+      for (const { event, react } of [...listeners]) if (event === `change:${name}`) react();
+    },
+    save_changes() {},
+    on: (event, react) => listeners.push({ event, react }),
+    off(event, react) {
+      const left = listeners.filter((one) => one.event !== event || one.react !== react);
+      listeners.splice(0, Infinity, ...left);
+    },
+  };
+  const style = document.createElement("style");
+  style.textContent = css;
+  document.head.replaceChildren(style);
+  document.documentElement.dataset.theme = theme;
+  Object.assign(document.body.style, { font: "16px system-ui", margin: "16px" });
+  if (theme === "dark") Object.assign(document.body.style, { background: "#14181e", color: "#ced6dd" });
+  const el = document.createElement("div");
+  document.body.replaceChildren(el);
+  const view = new AbortController();
+  const address = URL.createObjectURL(new Blob([module], { type: "text/javascript" }));
+  const { default: widget } = await import(address);
+  const given = { model, el, signal: view.signal };
+  await widget.initialize?.({ model, signal: view.signal });
+  await widget.render(given);
+  Object.assign(window, { model, listeners, close: () => view.abort() });
+}
+"""
 
 
 class _QuietHandler(SimpleHTTPRequestHandler):
@@ -99,3 +145,55 @@ def new_page(chromium):
 @pytest.fixture
 def page(new_page):
     return new_page(viewport={"width": 1280, "height": 900})
+
+
+@pytest.fixture
+def call(page, serving):
+    """Call an exported function of a widget's module: ``call("mathematics.js", "dot", a, b)``."""
+    with serving(WIDGETS) as address:
+        page.goto(f"{address}/shared.css")  # any page of that server will do
+
+        def call(module, name, *arguments):
+            script = "async ([m, n, a]) => (await import(m))[n](...a)"
+            return page.evaluate(script, [f"/{module}", name, arguments])
+
+        yield call
+
+
+@pytest.fixture
+def mount(page, serving):
+    """Show a widget by itself on the test's page, without a kernel: ``view = mount(widget)``.
+
+    ``page.evaluate("model.get('text')")`` reads a trait, ``model.set("text", ...)`` sets it,
+    ``close()`` takes the view away, and ``listeners`` are those that the model has.
+    """
+    with serving(WIDGETS) as address:
+
+        def mount(widget, theme="light"):
+            page.goto(f"{address}/shared.css")
+            state = widget.get_state()
+            module, css = state.pop("_esm"), state.pop("_css")
+            state.pop("layout", None)
+            page.evaluate(
+                MOUNT,
+                {
+                    "module": module,
+                    "css": css,
+                    "state": _without_buffers(state),
+                    "theme": theme,
+                },
+            )
+            return page.locator(".lm-widget")
+
+        yield mount
+
+
+def _without_buffers(value):
+    """Write bytes, however deep, as text that ``MOUNT`` turns back."""
+    if isinstance(value, memoryview | bytes):
+        return {"base64": base64.b64encode(value).decode()}
+    if isinstance(value, dict):
+        return {key: _without_buffers(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_buffers(inner) for inner in value]
+    return value

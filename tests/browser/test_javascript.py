@@ -2,7 +2,6 @@
 
 import sys
 import unicodedata
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,21 +10,7 @@ import scipy.special
 from lmmath.widgets import AttentionWidget
 from lmmath.widgets.attention import tokenize
 
-WIDGETS = Path(__file__).parents[2] / "lmmath" / "widgets"
 NUMBERS = np.random.default_rng(3)
-
-
-@pytest.fixture
-def call(page, serving):
-    """Call an exported function of a widget's module: ``call("mathematics.js", "dot", a, b)``."""
-    with serving(WIDGETS) as address:
-        page.goto(f"{address}/shared.css")  # any page of that server will do
-
-        def call(module, name, *arguments):
-            script = "async ([m, n, a]) => (await import(m))[n](...a)"
-            return page.evaluate(script, [f"/{module}", name, arguments])
-
-        yield call
 
 
 def close(actual, expected):
