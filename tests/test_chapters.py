@@ -1,21 +1,15 @@
-"""Every chapter keeps the book's rules: equations, citations, exercises, clean outputs."""
+"""Every chapter keeps the book's rules: equations, exercises, clean outputs."""
 
 import re
 from pathlib import Path
 
 import nbformat
 import pytest
-from pybtex.database import parse_file
 
 from lmmath.exercises import EXERCISES
 
 BOOK = Path(__file__).parents[1] / "book"
 CHAPTERS = sorted(BOOK.glob("*.ipynb"))
-SOURCES = {
-    entry.fields["url"]: entry
-    for entry in parse_file(BOOK / "references.bib").entries.values()
-}
-
 pytestmark = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 
 
@@ -26,20 +20,6 @@ def cells(path, cell_type):
 
 def prose(path):
     return "\n\n".join(cell.source for cell in cells(path, "markdown"))
-
-
-def citation(source):
-    first, *others = [
-        " ".join(person.last_names).strip("{}") for person in source.persons["author"]
-    ]
-    match others:
-        case []:
-            names = first
-        case [second] if second != "others":
-            names = f"{first} and {second}"
-        case _:
-            names = f"{first} et al."
-    return f"{names} ({source.fields['year']})"
 
 
 def test_the_title_has_the_number_of_the_file(path):
@@ -60,11 +40,6 @@ def test_a_numbered_equation_is_one_line(path):
     # Sphinx puts what has a line break into an environment that allows no number.
     for equation in re.findall(r"\$\$(.*?)\$\$", prose(path), re.DOTALL):
         assert not ("\\tag" in equation and "\\\\" in equation)
-
-
-def test_every_link_outside_is_a_citation_that_names_its_source(path):
-    for text, url in re.findall(r"\[([^]]+)\]\((https?:[^)]+)\)", prose(path)):
-        assert text == citation(SOURCES[url])
 
 
 def test_plain_markdown_needs_no_extension(path):
