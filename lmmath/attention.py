@@ -8,8 +8,14 @@ A mask is boolean and True where attention is allowed.
 from math import inf, sqrt
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_array_api_obj
+from array_api_compat import (
+    array_namespace,
+    device,
+    is_array_api_obj,
+    is_torch_array,
+)
 
+from lmmath import torch_kernels
 from lmmath._arrays import to_library_of, without_gradient
 from lmmath._checks import (
     require_count,
@@ -275,10 +281,12 @@ def attention_weights(query, key, mask=None, scale=None, bias=None):
     scale = 1 / sqrt(query.shape[-1]) if scale is None else float(scale)
     scores = (query * scale) @ xp.matrix_transpose(key)  # (..., n_queries, n_keys)
     if bias is not None:
-        scores = scores + _bias_like(scores, bias)
+        _require_bias(bias, query, key)
+        scores = scores + to_library_of(scores, bias, scores.dtype)
     if mask is None:
         return softmax(scores)
-    mask = _mask_like(scores, mask)
+    _require_mask(mask, query, key)
+    mask = to_library_of(scores, mask)
     # A row with nothing allowed would be 0/0. It goes through the softmax unmasked, and is then
     # multiplied by zero.
     some_allowed = xp.any(mask, axis=-1, keepdims=True)
@@ -335,6 +343,11 @@ def scaled_dot_product_attention(query, key, value, mask=None, scale=None, bias=
     array([[11.96]])
     """
     _require_fitting(query=query, key=key, value=value)
+    if is_torch_array(query) and bias is None:
+        _require_mask(mask, query, key)
+        return torch_kernels.scaled_dot_product_attention(
+            query, key, value, mask, scale
+        )
     return attention_weights(query, key, mask, scale, bias) @ value
 
 
@@ -527,31 +540,34 @@ def _require_fitting_projections(query, key, value, w_q, w_k, w_v, w_o):
     require_projection("the last axis of w_v", w_v.shape[1], w_o=w_o)
 
 
-def _mask_like(scores, mask):
+def _require_mask(mask, query, key):
+    if mask is None:
+        return
     if not is_array_api_obj(mask):
         came = type(mask).__name__
     elif mask.dtype != array_namespace(mask).bool:
         came = f"dtype {mask.dtype}"
     else:
-        _require_broadcast(scores, mask=mask)
-        return to_library_of(scores, mask)
+        _require_broadcast(query, key, mask=mask)
+        return
     raise TypeError(f"mask must be a boolean array (True where allowed), got {came}")
 
 
-def _bias_like(scores, bias):
+def _require_bias(bias, query, key):
     require_floating(bias=bias)
-    _require_broadcast(scores, bias=bias)
-    return to_library_of(scores, bias, scores.dtype)
+    _require_broadcast(query, key, bias=bias)
 
 
-def _require_broadcast(scores, **array):
+def _require_broadcast(query, key, **array):
     ((name, array),) = array.items()
+    batch = np.broadcast_shapes(query.shape[:-2], key.shape[:-2])
+    scores = (*batch, query.shape[-2], key.shape[-2])
     try:
-        fits = np.broadcast_shapes(array.shape, scores.shape) == tuple(scores.shape)
+        fits = np.broadcast_shapes(array.shape, scores) == scores
     except ValueError:
         fits = False
     if not fits:
         raise ValueError(
             f"{name} must broadcast to (..., n_queries, n_keys) = "
-            f"{tuple(scores.shape)}, got {tuple(array.shape)}"
+            f"{scores}, got {tuple(array.shape)}"
         )

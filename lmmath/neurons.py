@@ -8,9 +8,10 @@ from itertools import pairwise
 from math import pi, sqrt
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace, device, is_torch_array
 from numpy.polynomial import legendre
 
+from lmmath import torch_kernels
 from lmmath._arrays import at_least_float32
 from lmmath._checks import (
     require_floating,
@@ -220,6 +221,8 @@ def gelu(x, approximate="none"):
     require_floating(x=x)
     if approximate not in ("none", "tanh"):
         raise ValueError(f"approximate must be 'none' or 'tanh', got {approximate!r}")
+    if is_torch_array(x):
+        return torch_kernels.gelu(x, approximate)
     xp = array_namespace(x)
     normal_cdf = _normal_cdf if approximate == "none" else _normal_cdf_by_tanh
     wide = at_least_float32(x)
@@ -281,10 +284,13 @@ def dense(x, w, b=None, activation=None):
         raise TypeError(
             f"activation must be a function or None, got {type(activation).__name__}"
         )
-    y = x @ w
     if b is not None:
         require_shape((w.shape[1],), b=b)
-        y = y + b
+    if is_torch_array(x):
+        y = torch_kernels.dense(x, w, b)
+    else:
+        y = x @ w
+        y = y if b is None else y + b
     return y if activation is None else activation(y)
 
 

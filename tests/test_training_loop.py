@@ -307,7 +307,7 @@ def stop_at(monkeypatch, owner, name, call, error=Stop):
         (loop, "_draw", 2, 1),
         (loop, "forward", 3, 2),
         (loop, "forward", 6, 3),  # at step 4, which is being validated
-        (loop, "adamw_update", 6, 5),
+        (loop.torch_kernels, "adamw_update", 6, 5),
         (loop._Model, "take", 9, 8),
         (loop, "evaluate", 2, 7),  # at step 8, which is not complete without
         (loop._Recorder, "add", 8, 7),
@@ -677,7 +677,7 @@ def test_the_command_goes_on_where_it_was_stopped(tmp_path, text, monkeypatch, c
     assert main(command(text, tmp_path / "a")) == 0
     expected = capsys.readouterr()
     with monkeypatch.context() as context:
-        stop_at(context, loop, "adamw_update", 5, KeyboardInterrupt)
+        stop_at(context, loop.torch_kernels, "adamw_update", 5, KeyboardInterrupt)
         assert main(command(text, tmp_path / "b")) == 130
     assert "Stopped. The same command goes on from here." in capsys.readouterr().err
     assert main(command(text, tmp_path / "b")) == 0

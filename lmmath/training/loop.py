@@ -14,7 +14,7 @@ import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import partial
-from math import inf, isnan, nan
+from math import inf, isfinite, isnan, nan
 from operator import methodcaller
 from pathlib import Path
 
@@ -23,6 +23,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
+from lmmath import torch_kernels
 from lmmath._checks import (
     require_below,
     require_count,
@@ -38,7 +39,6 @@ from lmmath.language_models import init as first_params
 from lmmath.training.losses import cross_entropy, token_losses
 from lmmath.training.optimizers import (
     adamw_init,
-    adamw_update,
     clip_by_global_norm,
     cosine_schedule,
 )
@@ -362,6 +362,8 @@ class _Learner:
             "m": _to_torch(checkpoint.optimizer["m"], device),
             "v": _to_torch(checkpoint.optimizer["v"], device),
         }
+        # The step before the last, whose memory the next one takes.
+        self.spare = None
         self.matrices = {name for name, p in self.params.items() if p.ndim > 1}
         self.model = _Model(self.params, checkpoint.config)
         # Averages the gradients of all processes while it computes them.
@@ -379,18 +381,19 @@ class _Learner:
         loss = self.loss(windows)
         loss.backward()
         with torch.no_grad():
-            gradients, norm = clip_by_global_norm(
-                self.model.gradients(), settings.max_norm
-            )
-            self.params, self.optimizer = adamw_update(
+            gradients, norm = _clipped(self.model.gradients(), settings.max_norm)
+            last = self.params, self.optimizer
+            self.params, self.optimizer = torch_kernels.adamw_update(
                 self.params,
                 gradients,
                 self.optimizer,
                 _learning_rate(self.step + 1, settings),
                 settings.betas,
-                weight_decay=settings.weight_decay,
-                decayed=self.matrices,
+                settings.weight_decay,
+                self.matrices,
+                out=self.spare,
             )
+            self.spare = last
             self.model.take(self.params)
         return self._mean(loss.detach()), norm
 
@@ -400,29 +403,33 @@ class _Learner:
         return loss / self.n_processes
 
 
+def _clipped(gradients, max_norm):
+    clipped, norm = torch_kernels.clip_by_global_norm(gradients, max_norm)
+    if isfinite(norm):
+        return clipped, norm
+    # Squares overflow before the length does. And it names the gradient that is not finite.
+    return clip_by_global_norm(gradients, max_norm)
+
+
 class _Model(torch.nn.Module):
     """The loss as a function of text, as DistributedDataParallel wants it."""
 
     def __init__(self, params, config):
         super().__init__()
-        self.config, self.names = config, tuple(params)
+        self.config = config
         # No ParameterDict, which forbids the dots in the names.
         self.arrays = torch.nn.ParameterList(array.clone() for array in params.values())
+        self.params = dict(zip(params, self.arrays, strict=True))
 
     def forward(self, windows):
-        params = dict(zip(self.names, self.arrays, strict=True))
-        return cross_entropy(
-            forward(self.config, params, windows[:, :-1]), windows[:, 1:]
-        )
+        logits = forward(self.config, self.params, windows[:, :-1])
+        return cross_entropy(logits, windows[:, 1:])
 
     def gradients(self):
-        return {
-            name: array.grad
-            for name, array in zip(self.names, self.arrays, strict=True)
-        }
+        return {name: array.grad for name, array in self.params.items()}
 
     def take(self, params):
-        for name, array in zip(self.names, self.arrays, strict=True):
+        for name, array in self.params.items():
             array.copy_(params[name])
             array.grad = None
 

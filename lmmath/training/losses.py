@@ -6,8 +6,9 @@ one for each position. Losses are in nats.
 
 from math import prod
 
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace, device, is_torch_array
 
+from lmmath import torch_kernels
 from lmmath._arrays import at_least_float32, to_library_of
 from lmmath._checks import (
     require_floating,
@@ -52,9 +53,13 @@ def token_losses(logits, targets):
     """
     targets = _targets_like(logits, targets)
     xp = array_namespace(logits)
-    log_probabilities = log_softmax(at_least_float32(logits))
-    of_targets = xp.take_along_axis(log_probabilities, targets[..., None], axis=-1)
-    return xp.astype(-of_targets[..., 0], logits.dtype, copy=False)
+    if is_torch_array(logits):
+        losses = torch_kernels.token_losses(at_least_float32(logits), targets)
+    else:
+        log_probabilities = log_softmax(at_least_float32(logits))
+        of_targets = xp.take_along_axis(log_probabilities, targets[..., None], axis=-1)
+        losses = -of_targets[..., 0]
+    return xp.astype(losses, logits.dtype, copy=False)
 
 
 def cross_entropy(logits, targets):

@@ -456,12 +456,9 @@ _ATTENTION_NAMES = set(subset(_block_shapes(1, 1), "attn."))
 
 def _project_to_heads(x, params, n_heads):
     """Give the queries, keys and values, each (..., n_heads, n, d_head)."""
-    d_model = x.shape[-1]
     together = dense(x, params["c_attn.weight"], params["c_attn.bias"])
-    return [
-        split_heads(together[..., i * d_model : (i + 1) * d_model], n_heads)
-        for i in range(3)
-    ]
+    parts = array_namespace(x).unstack(split_heads(together, 3), axis=-3)
+    return [split_heads(part, n_heads) for part in parts]
 
 
 def _embed_with_positions(params, tokens, config, n_past):
