@@ -24,12 +24,14 @@ from tiktoken_ext.openai_public import r50k_pat_str
 from lmmath.tokenization import (
     BPETokenizer,
     PairTable,
+    count_words,
     merge_pair,
     pair_frequencies,
     pre_tokenize,
     train_merges,
     train_merges_by_recounting,
 )
+from lmmath.tokenization.merges import pieces
 
 SAMPLES = [
     "",
@@ -191,6 +193,20 @@ def test_every_known_character_is_of_the_same_kind_to_all_three(kind):
     split = tokenizers.pre_tokenizers.Split(tokenizers.Regex(kind), "removed")
     others = "".join(piece for piece, _ in split.pre_tokenize_str(known))
     assert others == regex.sub(kind, "", known)
+
+
+@given(TEXTS)
+def test_counted_words_are_the_pre_tokens(text):
+    assert count_words(text) == Counter(pre_tokenize(text))
+
+
+WHITE_SPACE = st.text(st.sampled_from(" \n\t\r\x1c\x1f\x85\u00a0\u2003\u3000a1'é."))
+
+
+@given(WHITE_SPACE)
+def test_pieces_are_cut_where_pre_tokens_are(text):
+    assert "".join(pieces(text)) == text
+    assert [w for p in pieces(text) for w in pre_tokenize(p)] == pre_tokenize(text)
 
 
 # Training
@@ -475,6 +491,27 @@ def test_a_tokenizer_does_not_change_with_what_it_gave():
     for name in ("merges", "vocab", "special_tokens", "vocab_size"):
         with pytest.raises(AttributeError):
             setattr(tokenizer, name, None)
+
+
+@given(st.lists(TEXTS, max_size=4))
+def test_what_was_encoded_before_makes_no_difference(texts):
+    merges = OURS.merges
+    for text in texts:
+        assert OURS.encode(text) == BPETokenizer(merges, SPECIAL[:2]).encode(text)
+
+
+def test_a_tokenizer_does_not_grow_without_end(monkeypatch):
+    tokenizer = BPETokenizer([(b"a", b"b")])
+    monkeypatch.setattr(tokenizer._memo, "most", 10)
+    for n in range(50):
+        tokenizer.encode(f"ab {n} abab")
+        assert len(tokenizer._memo) <= 10
+    assert tokenizer.encode("ab 7 abab") == [256, 32, 55, 32, 256, 256]
+
+
+def test_a_word_as_long_as_a_book():
+    text = random_letters(50_000).replace(" ", "")
+    assert OURS.encode(text) == TIKTOKEN.encode(text)
 
 
 def test_equal_tokenizers():

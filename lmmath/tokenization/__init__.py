@@ -11,6 +11,7 @@ merges never cross.
 from lmmath.tokenization.merges import (
     GPT2_PATTERN,
     PairTable,
+    count_words,
     merge_pair,
     pair_frequencies,
     pre_tokenize,
@@ -23,6 +24,7 @@ __all__ = [
     "GPT2_PATTERN",
     "BPETokenizer",
     "PairTable",
+    "count_words",
     "merge_pair",
     "pair_frequencies",
     "pre_tokenize",

@@ -1,9 +1,12 @@
 """Merges: which pairs of neighbours become tokens, learned by counting.
 
 ``train_merges_by_recounting`` is the algorithm as one would tell it. ``train_merges`` gives the
-same merges, but counts again only what a merge has changed.
+same merges, but counts again only what a merge has changed: the pairs right beside it. On a
+megabyte of English, half of its time was once spent on the rest of each word. Of what was left,
+a third went into cutting the text into words, each as often as it occurs, and not once.
 """
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from heapq import heapify, heappop, heappush
@@ -21,7 +24,8 @@ GPT2_PATTERN = (
     r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
 )
 
-_PRE_TOKEN = regex.compile(GPT2_PATTERN)
+PRE_TOKEN = regex.compile(GPT2_PATTERN)
+_SPACE_BEFORE_WORD = re.compile(r"(?= \S)")
 BYTES = [bytes([byte]) for byte in range(256)]
 
 
@@ -56,7 +60,64 @@ def pre_tokenize(text):
     ['We', "'ve", ' 2', ' cats', ',', ' ', ' said', ' the', ' élève', '.']
     """
     require_text(text=text)
-    return _PRE_TOKEN.findall(text)
+    return PRE_TOKEN.findall(text)
+
+
+def pieces(text):
+    r"""Cut a text at many of the places where ``pre_tokenize`` does, in a third of the time.
+
+    A space goes with what comes after it. So a pre-token begins at every space before something
+    else, and nothing before that place decides how the text after it is cut. A text repeats its
+    pieces: whoever remembers what has become of each need not look at it again.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    list of str
+        Joined together they are the text again. The pre-tokens of each, one piece after the
+        other, are the pre-tokens of the text.
+
+    Examples
+    --------
+    >>> pieces("We've 2 cats,  said the élève.")
+    ["We've", ' 2', ' cats, ', ' said', ' the', ' élève.']
+    """
+    return _SPACE_BEFORE_WORD.split(text)
+
+
+def count_words(text):
+    r"""Count how often a text holds each pre-token.
+
+    Parameters
+    ----------
+    text : str
+
+    Returns
+    -------
+    collections.Counter
+        ``Counter(pre_tokenize(text))``, for which each different piece is cut once.
+
+    Raises
+    ------
+    TypeError
+        If ``text`` is not a string.
+    ValueError
+        If ``text`` holds a lone surrogate.
+
+    Examples
+    --------
+    >>> count_words("low lower low")
+    Counter({'low': 1, ' lower': 1, ' low': 1})
+    """
+    require_text(text=text)
+    words = Counter()
+    for piece, times in Counter(pieces(text)).items():
+        for word in PRE_TOKEN.findall(piece):
+            words[word] += times
+    return words
 
 
 def pair_frequencies(sequence):
@@ -293,18 +354,31 @@ class PairTable:
         """Merge a pair wherever it stands, and return the set of pairs that this made."""
         merged = b"".join(pair)
         made = set()
-        # A word may have lost the pair to another merge since. It comes out as it went in.
         for i in self._holders.pop(pair, ()):
-            before, times = self._words[i], self._times[i]
-            after = self._words[i] = merge_pair(before, pair, merged)
-            for old in pairwise(before):
-                self.counts[old] -= times
-            for new in pairwise(after):
-                self.counts[new] += times
-                if merged in new:
-                    self._holders[new].add(i)
-                    made.add(new)
-        return made
+            for old, new in _merge_in_place(self._words[i], pair, merged):
+                self.counts[old] -= self._times[i]
+                self.counts[new] += self._times[i]
+                self._holders[new].add(i)
+                made.add(new)
+        self.counts[pair] = 0
+        # A token that is made twice in a row has neighbours for a moment only.
+        return {new for new in made if self.counts[new] > 0}
+
+
+def _merge_in_place(tokens, pair, merged):
+    """Merge a pair within one word; give each old pair beside it, and what that becomes."""
+    first, second = pair
+    i, last = 0, len(tokens) - 1
+    # A word may have lost the pair to another merge since. It stays as it is.
+    while i < last:
+        if tokens[i] == first and tokens[i + 1] == second:
+            if i > 0:
+                yield (tokens[i - 1], first), (tokens[i - 1], merged)
+            if i + 1 < last:
+                yield (second, tokens[i + 2]), (merged, tokens[i + 2])
+            tokens[i : i + 2] = [merged]
+            last -= 1
+        i += 1
 
 
 def spell(word):

@@ -6,7 +6,7 @@ import reprlib
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from math import inf
 from pathlib import Path
 
@@ -24,9 +24,10 @@ from lmmath.tokenization._files import (
 from lmmath.tokenization._text import require_text
 from lmmath.tokenization.merges import (
     BYTES,
+    PRE_TOKEN,
+    count_words,
     merge_pair,
-    pre_tokenize,
-    spell,
+    pieces,
     train_merges,
 )
 
@@ -37,7 +38,10 @@ class BPETokenizer:
     r"""Translate between text and token ids by merges over bytes, as GPT-2 does.
 
     A tokenizer never changes after it is made. Two tokenizers are equal if they have the same
-    merges, special tokens and ids.
+    merges, special tokens and ids. What cannot be seen from outside: it remembers what pieces of
+    text have become, for a text repeats its words, and so does the next text. Cutting and merging
+    only what is new makes it several times as fast on a text that it has not seen, and as fast
+    as tiktoken on one whose words it has.
 
     Parameters
     ----------
@@ -85,7 +89,15 @@ class BPETokenizer:
                 f"ids must be the integers from 0 to {n - 1} in some order, "
                 f"got {reprlib.repr(ids)}"
             )
-        self._rank = {pair: rank for rank, pair in enumerate(self._merges)}
+        # Tokens in the order of learning have numbers of their own: the sooner, the smaller.
+        number = {token: i for i, token in enumerate(tokens)}
+        self._pairs = [
+            (number[first], number[second]) for first, second in self._merges
+        ]
+        self._merged = {pair: i for i, pair in enumerate(self._pairs, start=len(BYTES))}
+        self._id_of_number = ids[: len(tokens)]
+        # What has become of words and pieces of text. They always become the same again.
+        self._memo = _Memo(self._encode_piece)
         self._ids = dict(zip(tokens, ids, strict=False))
         self._special = dict(zip(special_tokens, ids[len(tokens) :], strict=True))
         self._vocab = {i: token for token, i in self._ids.items()}
@@ -138,7 +150,7 @@ class BPETokenizer:
         special_tokens = _checked_special_tokens(special_tokens)
         n_merges = _room_for_merges(vocab_size, special_tokens)
         ordinary = _split(text, special_tokens)[::2]
-        words = Counter(word for part in ordinary for word in pre_tokenize(part))
+        words = sum(map(count_words, ordinary), Counter())
         merges = train_merges(words, n_merges)
         if len(merges) < n_merges:
             warnings.warn(
@@ -202,26 +214,42 @@ class BPETokenizer:
         [60, 115, 62, 256]
         """
         require_text(text=text)
-        ids, known = [], {}
+        ids = []
         for i, part in enumerate(_split(text, self._special if allow_special else ())):
             if i % 2:
                 ids.append(self._special[part])
-                continue
-            for word in pre_tokenize(part):
-                # A text repeats its words: each is merged once.
-                if word not in known:
-                    known[word] = [self._ids[token] for token in self._merge(word)]
-                ids.extend(known[word])
+            else:
+                # One loop within C.
+                of_pieces = map(self._memo.__getitem__, pieces(part))
+                ids.extend(chain.from_iterable(of_pieces))
+        self._memo.shrink()
         return ids
 
-    def _merge(self, word):
-        tokens = spell(word)
-        while len(tokens) > 1:
-            pair = min(pairwise(tokens), key=lambda pair: self._rank.get(pair, inf))
-            if pair not in self._rank:
-                break
-            tokens = merge_pair(tokens, pair, b"".join(pair))
-        return tokens
+    def _encode_piece(self, piece):
+        words = PRE_TOKEN.findall(piece)
+        if len(words) > 1:
+            return tuple(chain.from_iterable(map(self._memo.__getitem__, words)))
+        numbers = self._merge(list(piece.encode()))
+        return tuple([self._id_of_number[number] for number in numbers])
+
+    def _merge(self, numbers):
+        """Join neighbours until no two can be joined, those that were learned first first."""
+        joined = self._joined_to(numbers)
+        while (first := min(joined, default=inf)) < inf:
+            i = joined.index(first)
+            if joined.count(first) > 1:
+                numbers = merge_pair(numbers, numbers[i : i + 2], first)
+                joined = self._joined_to(numbers)
+            else:
+                numbers[i : i + 2] = [first]
+                # Only what stands beside the new token has changed.
+                before = i - 1 if i else 0
+                joined[before : i + 2] = self._joined_to(numbers[before : i + 2])
+        return numbers
+
+    def _joined_to(self, numbers):
+        """Give for each two neighbours the token that they make, infinity if they make none."""
+        return list(map(self._merged.get, pairwise(numbers), repeat(inf)))
 
     def decode(self, ids):
         r"""Translate ids into text.
@@ -400,6 +428,24 @@ class BPETokenizer:
     def __repr__(self):
         special = list(self._special)
         return f"BPETokenizer(vocab_size={self.vocab_size}, special_tokens={special})"
+
+
+class _Memo(dict):
+    """Remember what a function has made of each argument, unless there are too many of them."""
+
+    most = 100_000
+
+    def __init__(self, function):
+        self._function = function
+
+    def __missing__(self, argument):
+        result = self[argument] = self._function(argument)
+        return result
+
+    def shrink(self):
+        """Forget everything rather than grow without end."""
+        if len(self) > self.most:
+            self.clear()
 
 
 def _split(text, special_tokens):
