@@ -15,7 +15,7 @@ from array_api_compat import (
     is_torch_array,
 )
 
-from lmmath import torch_kernels
+from lmmath import numpy_kernels, torch_kernels
 from lmmath._arrays import to_library_of, without_gradient
 from lmmath._checks import (
     require_count,
@@ -303,6 +303,9 @@ def scaled_dot_product_attention(query, key, value, mask=None, scale=None, bias=
         \operatorname{Attention}(Q, K, V)
         = \operatorname{softmax}\!\left(\frac{Q K^\top}{\sqrt{d_k}}\right) V
 
+    On PyTorch's tensors, and on long texts in NumPy, the weights of all heads are never there
+    together, which saves most of the time: see ``torch_kernels`` and ``numpy_kernels``.
+
     Parameters
     ----------
     query : array, floating-point, shape (..., n_queries, d_k)
@@ -343,10 +346,15 @@ def scaled_dot_product_attention(query, key, value, mask=None, scale=None, bias=
     array([[11.96]])
     """
     _require_fitting(query=query, key=key, value=value)
+    _require_mask(mask, query, key)
+    _require_bias(bias, query, key)
     if is_torch_array(query) and bias is None:
-        _require_mask(mask, query, key)
         return torch_kernels.scaled_dot_product_attention(
             query, key, value, mask, scale
+        )
+    if numpy_kernels.is_worth_it(query, key, value):
+        return numpy_kernels.scaled_dot_product_attention(
+            query, key, value, mask, scale, bias
         )
     return attention_weights(query, key, mask, scale, bias) @ value
 
@@ -554,6 +562,8 @@ def _require_mask(mask, query, key):
 
 
 def _require_bias(bias, query, key):
+    if bias is None:
+        return
     require_floating(bias=bias)
     _require_broadcast(query, key, bias=bias)
 

@@ -1,0 +1,58 @@
+"""Attention over long texts in NumPy, one head at a time and in memory that is used again.
+
+The scores of all heads together are too large for the processor's cache, and each operation on
+them makes another array as large. So most of the time goes into fetching memory and not into
+computing. One head's scores stay in the cache, and each operation writes over the last. This
+more than halves the time at 512 positions.
+"""
+
+from math import inf, sqrt
+
+import numpy as np
+from array_api_compat import is_numpy_array
+
+# From so many scores for each head on. Below, a loop costs more than it saves.
+MANY_SCORES = 2**16
+
+
+def is_worth_it(query, key, value):
+    """Tell whether these are arrays of NumPy's, and long ones."""
+    n_scores = query.shape[-2] * key.shape[-2]
+    return n_scores >= MANY_SCORES and all(map(is_numpy_array, (query, key, value)))
+
+
+def scaled_dot_product_attention(query, key, value, mask, scale, bias):
+    """Compute ``lmmath.attention.scaled_dot_product_attention`` on checked NumPy arrays."""
+    arrays = query, key, value
+    batch = np.broadcast_shapes(*(array.shape[:-2] for array in arrays))
+    query, key, value = (_over(batch, array) for array in arrays)
+    scores_shape = query.shape[-2], key.shape[-2]
+    mask, bias = (
+        None if array is None else np.broadcast_to(array, (*batch, *scores_shape))
+        for array in (mask, bias)
+    )
+    scale = 1 / sqrt(query.shape[-1]) if scale is None else float(scale)
+    mixed = np.empty((*query.shape[:-1], value.shape[-1]), np.result_type(*arrays))
+    for i in np.ndindex(batch):
+        scores = (query[i] * scale) @ key[i].T
+        if bias is not None:
+            scores += bias[i].astype(scores.dtype)
+        mixed[i] = (
+            _softmax_in_place(scores, None if mask is None else mask[i]) @ value[i]
+        )
+    return mixed
+
+
+def _softmax_in_place(scores, mask):
+    some_allowed = True
+    if mask is not None:
+        some_allowed = np.any(mask, axis=-1, keepdims=True)
+        np.copyto(scores, -inf, where=~mask & some_allowed)
+    scores -= np.max(scores, axis=-1, keepdims=True)
+    np.exp(scores, out=scores)
+    scores *= some_allowed / np.sum(scores, axis=-1, keepdims=True)
+    return scores
+
+
+def _over(batch, array):
+    return np.broadcast_to(array, (*batch, *array.shape[-2:]))
