@@ -9,7 +9,7 @@ import { options, setTrait, slider, status, toggle, watch } from "./shared.js";
 const N_STEPS = 150;
 const STEPS_PER_SECOND = 30;
 const PLANE = { x: [-2, 2], y: [-1.2, 1.8] };
-const HEIGHT = 258; // so that a unit is as long along both axes of the plane
+const HEIGHT = 257.5; // so that a unit is as long along both axes of the plane
 const LEVELS = [0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100];
 
 export const SURFACES = {
@@ -174,7 +174,7 @@ function surfacePlot(model) {
       const { loss } = SURFACES[model.get("surface")];
       const heights = ys.map((y) => xs.map((x) => loss(x, y)));
       const highest = Math.max(...heights.flat());
-      const shade = (height) => (0.5 * Math.log1p(height)) / Math.log1p(highest);
+      const shade = (height) => (0.4 * Math.log1p(height)) / Math.log1p(highest);
       shades.draw(heights.map((row) => row.map(shade)).reverse()); // its first row is on top
       const lines = LEVELS.map((level) => contour(xs, ys, heights, level));
       levels.draw(...["xs", "ys"].map((name) => lines.flatMap((line) => line[name])));

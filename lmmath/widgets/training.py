@@ -113,11 +113,12 @@ class TrainingWidget(Widget):
     @property
     def losses(self):
         """The losses on each path, before the first step and after each: arrays of shape (151,)."""
+        return self._losses_on(self.paths)
+
+    def _losses_on(self, paths):
         with np.errstate(over="ignore", invalid="ignore"):  # a path may diverge
-            return {
-                name: SURFACES[self.surface](*path.T)
-                for name, path in self.paths.items()
-            }
+            loss = SURFACES[self.surface]
+            return {name: loss(*path.T) for name, path in paths.items()}
 
     def _sgd(self, rate, momentum):
         def update(theta, gradient, velocity):
@@ -154,8 +155,10 @@ class TrainingWidget(Widget):
         """Draw the paths on the surface, and the losses by step."""
         figure, (plane, curves) = figures.subplots(2, 1, height=6.4)
         self._draw_surface(plane)
-        losses = self.losses
-        for name, path in self.paths.items():
+        curves.set(yscale="log", ylim=LOSS_SHOWN, xlabel="step", ylabel="loss")
+        paths = self.paths
+        losses = self._losses_on(paths)
+        for name, path in paths.items():
             line, marker = STYLES[name]
             look = {"ls": line, "marker": marker, "ms": 5, "lw": 1.2, "label": name}
             seen = path[: self.step + 1]
@@ -164,7 +167,6 @@ class TrainingWidget(Widget):
             curves.plot(losses[name], markevery=[self.step], **look)
         plane.plot(self.start_x, self.start_y, "o", color="black")
         curves.axvline(self.step, color="black", lw=0.8, ls=":")
-        curves.set(yscale="log", ylim=LOSS_SHOWN, xlabel="step", ylabel="loss")
         if losses:
             curves.legend(fontsize=8)
         return figures.show(figure, self._description(losses))
