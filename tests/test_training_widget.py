@@ -109,6 +109,15 @@ def test_a_path_that_diverges_is_said_to(surface, rate):
     assert widget.paths["gradient descent"].shape == (151, 2)
 
 
+def test_what_the_chapter_says_of_two_valleys():
+    def in_the_deep_one(**start):
+        paths = TrainingWidget(surface="two valleys", **start).paths
+        return [name for name, path in paths.items() if path[-1, 0] > 0.9]
+
+    assert in_the_deep_one() == ["momentum", UNCORRECTED]
+    assert len(in_the_deep_one(start_x=0.2)) == 4
+
+
 def test_the_picture_says_what_it_shows():
     widget = TrainingWidget(surface="two valleys", step=40)
     alt = widget.picture().alt
