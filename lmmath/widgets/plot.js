@@ -66,6 +66,7 @@ export function plot({ label, x, y, height = 220, left = 44 }) {
   const all = svg("g", { transform: `translate(${left} ${top})` }, picture, handles);
   const root = svg("svg", { viewBox: `0 0 ${WIDTH} ${height}` }, all);
   const legend = element("ul", { className: "lm-legend", hidden: true });
+  const whole = element("div", { className: "lm-plot" }, legend, root);
   const redraws = [];
   let styles = 0; // series that have a style of their own so far
 
@@ -278,6 +279,7 @@ export function plot({ label, x, y, height = 220, left = 44 }) {
       moveTo({ [name]: stops[clamp(index, 0, stops.length - 1)] });
     });
     return {
+      element: knob,
       draw(x, y) {
         at = { x, y };
         redraw();
@@ -285,10 +287,23 @@ export function plot({ label, x, y, height = 220, left = 44 }) {
     };
   }
 
+  // A canvas under the plot that fills its area: for a colour at every place.
+  function canvas() {
+    const made = element("canvas", { className: "lm-ground", ariaHidden: "true" });
+    const percent = (units) => `${(100 * units) / WIDTH}%`; // margins, too, are parts of the width
+    Object.assign(made.style, {
+      ...{ left: percent(left), marginBottom: percent(bottom), width: percent(width) },
+      aspectRatio: width / tall,
+    });
+    whole.append(made);
+    return made;
+  }
+
   axes({ x, y });
   return {
-    element: element("div", { className: "lm-plot" }, legend, root),
+    element: whole,
     axes,
+    canvas,
     describe: (words) => picture.setAttribute("aria-label", words),
     line: (style = {}) => series("line", style, line), // draw(xs, ys)
     points: (style = {}) => series("points", style, markers), // draw(xs, ys)
