@@ -5,7 +5,14 @@ Python's stay in step; on a published page there is no Python, and it works all 
 """
 
 from lmmath.widgets.attention import AttentionWidget
+from lmmath.widgets.neurons import NeuronsWidget
 from lmmath.widgets.question import Choice, Number
 from lmmath.widgets.training import TrainingWidget
 
-__all__ = ["AttentionWidget", "Choice", "Number", "TrainingWidget"]
+__all__ = [
+    "AttentionWidget",
+    "Choice",
+    "NeuronsWidget",
+    "Number",
+    "TrainingWidget",
+]
