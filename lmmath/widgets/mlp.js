@@ -4,7 +4,9 @@
 import { ACTIVATIONS, sigmoid } from "./activations.js";
 
 const STEEPNESS = 4; // of a neuron that is drawn: enough to tell one side of its line from the other
-const SAY = 2; // what a neuron's weight in the output is, when it moves into a hidden layer
+// The weight in the output of a neuron that moves into a hidden layer. A larger one could saturate
+// the output, where nothing is learned.
+const SAY = 0.5;
 
 // The neurons that see the inputs: {w: [w1, w2], b}. One in a hidden layer also has `out`, its
 // weight in the output.
