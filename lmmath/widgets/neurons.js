@@ -125,12 +125,15 @@ function errorPlot() {
   const curve = figure.line({ color: "blue", dash: "none" });
   const now = figure.points({ color: "blue", marker: "circle" });
   const guess = figure.horizontal();
+  let limits = "";
   return {
     element: figure.element,
     draw(errors) {
       const [steps, values] = [0, 1].map((i) => errors.map((pair) => pair[i]));
-      const doublings = Math.ceil(Math.log2(Math.max(1, steps.at(-1) / 100)));
-      figure.axes({ x: { to: 100 * 2 ** doublings }, y: { to: Math.max(...values) > 0.5 ? 1 : 0.5 } });
+      const last = 100 * 2 ** Math.ceil(Math.log2(Math.max(1, steps.at(-1) / 100)));
+      const most = Math.max(...values) > 0.5 ? 1 : 0.5;
+      if (limits !== `${last} ${most}`) figure.axes({ x: { to: last }, y: { to: most } });
+      limits = `${last} ${most}`;
       curve.draw(steps, values);
       now.draw(steps.slice(-1), values.slice(-1));
       guess.draw(0.25, "always ½");
@@ -146,7 +149,7 @@ function describe(hidden, steps, { targets }, outputs, error) {
   const who = hidden === 0 ? "A single neuron" : `${hidden} hidden neuron${hidden > 1 ? "s" : ""}`;
   const when = steps === 0 ? "" : `, after ${steps} step${steps > 1 ? "s" : ""}`;
   const right = outputs.filter((y, i) => y > 0.5 === (targets[i] === 1)).length;
-  return `${who}${when}: ${right} of ${targets.length} points right, mean squared error ${error.toFixed(3)}.`;
+  return `${who}${when}: ${right} of ${targets.length} points right, error ${error.toFixed(3)}.`;
 }
 
 // The formula of each neuron with its numbers; the last is that of the output.

@@ -187,6 +187,7 @@ class NeuronsWidget(Widget):
         axes.plot(*points[ones].T, "o", ms=4, color=figures.BLUE)
         axes.plot(*points[~ones].T, "s", ms=4, color=figures.VERMILION)
         axes.set(xlim=PLANE, ylim=PLANE, xlabel="$x_1$", ylabel="$x_2$")
+        axes.set(xticks=[0, 1], yticks=[0, 1])
         axes.set_aspect("equal")
         return figures.show(figure, self._description())
 

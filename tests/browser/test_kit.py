@@ -414,6 +414,16 @@ def test_other_axes_move_everything(page, view):
     assert page.evaluate(error) == "axis y must go up from a number to a number, got 0.001 to NaN"  # fmt: skip
 
 
+def test_a_canvas_fills_the_area_of_its_plot(page, view):
+    canvas = page.evaluate_handle("curve.canvas()").as_element().bounding_box()
+    area = view.locator(".lm-axes").first.evaluate("""(axes) => {
+        const { width, height } = axes.getBBox();
+        const { a, e, f } = axes.getScreenCTM();
+        return { x: e, y: f, width: a * width, height: a * height };
+    }""")
+    assert canvas == {side: pytest.approx(area[side], abs=0.5) for side in area}
+
+
 def test_a_curve_of_200_points_is_drawn_in_well_under_4_ms(page, view):
     milliseconds = page.evaluate("""() => {
         const xs = Array.from({ length: 200 }, (_, i) => i / 20);
