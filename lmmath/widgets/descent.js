@@ -11,8 +11,9 @@ const MOST_RECORDS = 400; // more would not be seen in a plot
 
 // `read()` gives { params, activation, points, targets }, and `write(params)` the model new params.
 export function descent(read, write, signal) {
-  let [steps, errors] = [0, []]; // since anything else changed; errors are pairs [step, error]
-  let written; // the params that the model was given last, as text: a kernel sends back a copy
+  let steps = 0; // since anything else has changed
+  let errors = []; // pairs of a step and the error before it
+  let known; // the params that these lead to, as text: a kernel sends back copies
   let unseen; // a state that moves on without being shown
   let stop; // while it runs
 
@@ -32,7 +33,7 @@ export function descent(read, write, signal) {
   }
 
   function show({ params }) {
-    written = JSON.stringify(params);
+    known = JSON.stringify(params);
     write(params);
   }
 
@@ -51,7 +52,8 @@ export function descent(read, write, signal) {
 
   // Who asked for no motion sees the end alone.
   function runUnseen(ended) {
-    let [left, timer] = [MOST_STEPS];
+    let left = MOST_STEPS;
+    let timer;
     const finish = () => {
       clearTimeout(timer);
       if (unseen && !signal.aborted) show(unseen);
@@ -70,14 +72,19 @@ export function descent(read, write, signal) {
   }
 
   return {
-    // What was recorded up to now, where the error is this; anew if the params are not its own.
+    // What was recorded up to the model's params, which have this error. If someone else has
+    // changed them, a new record begins.
     follow(params, error) {
-      if (JSON.stringify(params) !== written) this.forget();
-      record(error);
+      const text = JSON.stringify(params);
+      if (text !== known) this.forget();
+      known = text;
+      if (!unseen) record(error);
       return { steps, errors };
     },
     forget() {
-      [steps, errors, unseen] = [0, []];
+      steps = 0;
+      errors = [];
+      unseen = undefined;
     },
     step() {
       const state = read();

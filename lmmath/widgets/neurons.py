@@ -47,14 +47,11 @@ class Params(traitlets.TraitType):
             raise traitlets.TraitError(
                 f"{self.name} must be what mlp takes for two inputs: {error}"
             ) from None
+        n_hidden = _hidden(params)
         for wrong, expected, got in (
-            (outputs.shape != (1, 1), "one output", outputs.shape[-1]),
+            (outputs.shape[1] > 1, "one output", outputs.shape[1]),
             (len(params) > 4, "at most one hidden layer", len(params) // 2 - 1),
-            (
-                _hidden(params) > MOST_HIDDEN,
-                "at most 8 hidden neurons",
-                _hidden(params),
-            ),
+            (n_hidden > MOST_HIDDEN, f"at most {MOST_HIDDEN} hidden neurons", n_hidden),
         ):
             if wrong:
                 raise traitlets.TraitError(
