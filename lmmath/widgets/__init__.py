@@ -5,6 +5,7 @@ Python's stay in step; on a published page there is no Python, and it works all 
 """
 
 from lmmath.widgets.attention import AttentionWidget
+from lmmath.widgets.geometry import GeometryWidget
 from lmmath.widgets.neurons import NeuronsWidget
 from lmmath.widgets.question import Choice, Number
 from lmmath.widgets.training import TrainingWidget
@@ -12,6 +13,7 @@ from lmmath.widgets.training import TrainingWidget
 __all__ = [
     "AttentionWidget",
     "Choice",
+    "GeometryWidget",
     "NeuronsWidget",
     "Number",
     "TrainingWidget",
