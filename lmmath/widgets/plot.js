@@ -202,6 +202,29 @@ export function plot({ label, x, y, height = 220, left = 44 }) {
     return { ...line, show };
   }
 
+  // Words at points of the plot, to the right of each: draw(xs, ys, words).
+  function captions() {
+    const group = svg("g");
+    above.append(group);
+    let data = [[], [], []];
+    const redraw = () => {
+      const [xs, ys, words] = data;
+      const made = Array.from(words, (says, i) => {
+        const [px, py] = [across.place(xs[i]), up.place(ys[i])];
+        const there = px >= 0 && px <= width && py >= 0 && py <= tall;
+        return there ? [text(round(px) + 7, round(py) + 4, says)] : [];
+      });
+      group.replaceChildren(...made.flat());
+    };
+    redraws.push(redraw);
+    return {
+      draw(...columns) {
+        data = columns;
+        redraw();
+      },
+    };
+  }
+
   // A point to take hold of: by hand, or as a slider by keyboard. It moves along the axes that are
   // named, each with what `steps` takes; without more, a hundredth of the axis at a time.
   function handle({ label, x: moveX, y: moveY, move, color = "vermilion", words }) {
@@ -312,6 +335,7 @@ export function plot({ label, x, y, height = 220, left = 44 }) {
       series("bars", style, (data) => bars(data, wide)), // draw(xs, ys)
     vertical: (style) => mark(vertical, style), // draw(x, words)
     horizontal: (style) => mark(horizontal, style), // draw(y, words)
+    captions, // draw(xs, ys, words)
     handle, // draw(x, y)
   };
 }

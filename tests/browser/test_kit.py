@@ -41,6 +41,7 @@ function render({ model, el, signal }) {
   const counts = plot({ label: "Counts", x: { from: 0, to: 4 }, y: { from: 0, to: 10 } });
   const boxes = counts.bars({ label: "counts", width: 0.5 });
   const limit = counts.horizontal();
+  const names = counts.captions();
   const list = bars({ label: "Next word", series: ["model", "truth"] });
   fill(
     el,
@@ -67,6 +68,7 @@ function render({ model, el, signal }) {
     point.draw(model.get("px"), model.get("py"));
     boxes.draw([1, 2, 3], [2, 9, NaN]);
     limit.draw(6, "limit");
+    names.draw([1, 2, 9], [2, NaN, 9], ["one", "nowhere", "outside"]);
     list.draw([{ label: "mouse", values: [life / 10, 0.5] }, { label: "owl", values: [0, NaN], note: "cut" }]);
     words.say(`Half is left after ${life} s.`);
     curve.describe(`It falls to a half after ${life} s.`);
@@ -401,6 +403,17 @@ def test_a_curve_goes_where_the_numbers_say(page, view):
     """)
     # The area is 258 units wide and 156 high, for x from 0 to 10 and y from 1e-3 to 1.
     assert path == f"M0 0L25.8 52M77.4 104L{4 * 25.8:g} 10000"
+
+
+def test_words_stand_where_their_points_are(page, view):
+    counts = view.locator(".lm-plot").nth(2)
+    assert counts.get_by_text("nowhere").count() == 0
+    assert counts.get_by_text("outside").count() == 0
+    # A quarter of the 258 units from the left, and a fifth of the 188 from below.
+    place = "e => [e.getAttribute('x'), e.getAttribute('y')].map(Number)"
+    assert counts.get_by_text("one").evaluate(place) == pytest.approx(
+        [258 / 4 + 7, 0.8 * 188 + 4]
+    )
 
 
 def test_other_axes_move_everything(page, view):
