@@ -8,6 +8,7 @@ from lmmath.widgets.attention import AttentionWidget
 from lmmath.widgets.geometry import GeometryWidget
 from lmmath.widgets.neurons import NeuronsWidget
 from lmmath.widgets.question import Choice, Number
+from lmmath.widgets.scaling import ScalingWidget
 from lmmath.widgets.training import TrainingWidget
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "GeometryWidget",
     "NeuronsWidget",
     "Number",
+    "ScalingWidget",
     "TrainingWidget",
 ]
