@@ -225,8 +225,9 @@ function compare({ law, n, d }, model) {
 
 const split = ([n, d]) => `${amount(n)} parameters on ${amount(d)} tokens`;
 
-// 280 billion
+// 45,952 or 280 billion
 function amount(size) {
+  if (size < 1e6) return formatNumber(size);
   const style = { notation: "compact", compactDisplay: "long", maximumSignificantDigits: 3 };
   return size.toLocaleString("en", style);
 }

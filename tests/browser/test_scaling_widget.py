@@ -79,19 +79,23 @@ def status(view):
     return view.locator(".lm-status > :first-child").inner_text()
 
 
-def compact(size):
-    for unit, word in [(1e12, " trillion"), (1e9, " billion"), (1e6, " million"), (1e3, " thousand")]:  # fmt: skip
-        if size >= unit:
-            return f"{size / unit:.3g}{word}"
-    return f"{size:.3g}"
+def amount(size):
+    if size < 1e6:
+        return f"{size:,.0f}"
+    unit, word = next(
+        (unit, word)
+        for unit, word in [(1e12, "trillion"), (1e9, "billion"), (1e6, "million")]
+        if size >= unit
+    )
+    return f"{size / unit:.3g} {word}"
 
 
 def words(widget):
     (n, d), (n_best, d_best) = widget.split, widget.best_split
     return (
-        f"{compact(n)} parameters on {compact(d)} tokens",
-        f"loss {widget.loss:.3f}. The best split of this budget, {compact(n_best)} "
-        f"parameters on {compact(d_best)} tokens, reaches {widget.best_loss:.3f}.",
+        f"{amount(n)} parameters on {amount(d)} tokens",
+        f"loss {widget.loss:.3f}. The best split of this budget, {amount(n_best)} "
+        f"parameters on {amount(d_best)} tokens, reaches {widget.best_loss:.3f}.",
     )
 
 
@@ -139,7 +143,7 @@ def test_the_other_plane_shows_the_books_runs(page, mount):
     n_run, d_run, measured = widget.runs[np.argmin(distances)]
     law = widget.laws[FABLE]
     assert (
-        f"The nearest run, {compact(n_run)} parameters on {compact(d_run)} tokens, "
+        f"The nearest run, {amount(n_run)} parameters on {amount(d_run)} tokens, "
         f"reached {measured:.3f}; the law says {chinchilla_loss(n_run, d_run, law):.3f}, "
         f"and its floor is {law.E:.3f}."
     ) in status(view)
