@@ -3,7 +3,7 @@ import { geomspace, toNested } from "./mathematics.js";
 import { plot } from "./plot.js";
 import { element, fill, formatNumber, options, setTrait, slider, status, watch } from "./shared.js";
 
-const FABLE = "the book’s runs";
+const FABLE = "Fable"; // the name of the law that is fitted to the book's own runs
 // What is drawn: parameters and tokens from and to, losses from and to, and those of the curves.
 const PLANES = {
   published: {
@@ -80,7 +80,7 @@ function render({ model, el, signal }) {
   const note = element(
     "p",
     { className: "lm-note" },
-    "A run on a short text read it many times, so it cost more than 6ND.",
+    "Each run read its text twice or more, a short text many times, so it cost more than 6ND.",
   );
   const plots = element("div", { className: "lm-plots" }, plane.element, valley.element);
   plots.style.alignItems = "end"; // level, whatever the height of their legends
@@ -89,7 +89,9 @@ function render({ model, el, signal }) {
     flops: slider(model, "flops", { ...operations, min: 1e20, max: 1e26 }, signal),
     fable_flops: slider(model, "fable_flops", { ...operations, min: 1e9, max: 1e13 }, signal),
   };
-  const laws = Object.keys(model.get("laws")).map((value) => ({ value, label: value }));
+  const laws = Object.keys(model.get("laws")).map((value) => {
+    return { value, label: value === FABLE ? "the book’s runs on Fable" : value };
+  });
   fill(
     el,
     signal,

@@ -21,7 +21,7 @@ from lmmath.scaling import (
 from lmmath.scaling.sweep import read_sweep
 from lmmath.widgets._base import Array, Finite, Widget, module
 
-FABLE = "the book’s runs"
+FABLE = "Fable"  # the name of the law that is fitted to the book's own runs
 PUBLISHED = {
     "Kaplan 2020": KAPLAN_2020,
     "Hoffmann 2022": HOFFMANN_2022,
@@ -82,8 +82,8 @@ class ScalingWidget(Widget):
     flops : float
         The budget, from 1e20 to 1e26 operations.
     fable_flops : float
-        The budget on Fable, from 1e9 to 1e13 operations: it counts if ``law`` is the one
-        fitted to the book's own runs.
+        The budget on Fable, from 1e9 to 1e13 operations: it counts if ``law`` is "Fable", the
+        one that is fitted to the book's own runs.
     tokens_per_param : float
         How the budget is split: the ratio of tokens to parameters.
     laws : dict of str to ChinchillaLaw or KaplanLaw

@@ -132,7 +132,7 @@ def test_the_other_plane_shows_the_books_runs(page, mount):
     view = mount(widget)
     legend = view.locator(".lm-plot").first.locator("li:visible")
     assert legend.all_inner_texts()[-4:] == list(widget.models)
-    view.get_by_role("radio", name=FABLE).check()
+    view.get_by_role("radio", name="the book’s runs on Fable").check()
     widget.law = FABLE
     assert legend.all_inner_texts()[-1] == "runs"
     assert all(said in status(view) for said in words(widget))
