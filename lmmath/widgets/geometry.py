@@ -91,7 +91,7 @@ class GeometryWidget(Widget):
         angle = np.linspace(0, 180, 721)
         axes.set_xticks([0, 45, 90, 135, 180])
         axes.set_xlabel("angle between two directions, degrees")
-        axes.set_ylabel("density")
+        axes.set_ylabel("density per degree")
         if self.n == 1:
             axes.vlines([0, 180], 0, 1)
             return

@@ -196,16 +196,16 @@ class ScalingWidget(Widget):
         valley.semilogx(n, self._loss(n, self.budget / 6 / n))
         valley.plot(self.best_split[0], self.best_loss, **BEST)
         valley.plot(self.split[0], self.loss, **HERE)
-        valley.set_ylim(losses)
-        valley.set_xlabel("parameters N")
-        valley.set_ylabel("loss on this budget, nats per token")
+        valley.set(xlim=parameters, ylim=losses)
+        valley.set(xlabel="parameters N", ylabel="loss on this budget, nats per token")
         return figures.show(figure, self._description())
 
     def _draw_plane(self, axes, n, d):
         style = {"colors": "black", "linewidths": 0.7, "linestyles": ":"}
+        axes.set(xscale="log", yscale="log", xlim=n[[0, -1]], ylim=d[[0, -1]])
         curves = axes.contour(n, d, self._loss(n, d[:, None]), levels=8, **style)
         axes.clabel(curves, fontsize=7)
-        axes.loglog(n, self.budget / 6 / n, label="this budget")
+        axes.plot(n, self.budget / 6 / n, label="this budget")
         if self.law == FABLE:
             axes.plot(*self.runs.T[:2], "ok", markersize=4, label="runs")
         else:
@@ -213,10 +213,7 @@ class ScalingWidget(Widget):
                 axes.plot(*split, marker + "k", markersize=5, label=name)
         axes.plot(*self.best_split, **BEST, label="best split")
         axes.plot(*self.split, **HERE, label="this split")
-        axes.set_xlim(n[0], n[-1])
-        axes.set_ylim(d[0], d[-1])
-        axes.set_xlabel("parameters N")
-        axes.set_ylabel("tokens D")
+        axes.set(xlabel="parameters N", ylabel="tokens D")
         axes.legend(fontsize=7)
 
     def _description(self):
