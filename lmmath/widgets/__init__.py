@@ -10,6 +10,7 @@ from lmmath.widgets.neurons import NeuronsWidget
 from lmmath.widgets.question import Choice, Number
 from lmmath.widgets.scaling import ScalingWidget
 from lmmath.widgets.training import TrainingWidget
+from lmmath.widgets.transformer import TransformerWidget
 
 __all__ = [
     "AttentionWidget",
@@ -19,4 +20,5 @@ __all__ = [
     "Number",
     "ScalingWidget",
     "TrainingWidget",
+    "TransformerWidget",
 ]

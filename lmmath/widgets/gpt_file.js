@@ -39,7 +39,8 @@ function parseConfig(text) {
   return config;
 }
 
-function gptShapes({ vocab_size, n_positions, d_model: d, n_layers, d_ff }) {
+// The shape of each parameter, by its name.
+export function gptShapes({ vocab_size, n_positions, d_model: d, n_layers, d_ff }) {
   const shapes = { "wte.weight": [vocab_size, d], "wpe.weight": [n_positions, d] };
   const layers = {
     ln_1: [d],
