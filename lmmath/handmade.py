@@ -45,8 +45,6 @@ EMBEDDINGS = np.asarray(
     ]
 )  # (len(VOCABULARY), len(FEATURES))
 
-HEAD_NAMES = ("who or what is meant", "who and what takes part")
-
 
 def _head(queries, keys):
     """Build a head's two matrices from rows ``feature: four numbers``."""
@@ -101,13 +99,8 @@ def embed(words):
     array([[1, 1, 0, 0, 0, 1, 0, 0],
            [0, 0, 0, 0, 0, 0, 0, 0]])
     """
-    return lookup(words, VOCABULARY, EMBEDDINGS)
-
-
-def lookup(words, vocabulary, embeddings):
-    """Look up the vectors of words in any vocabulary, zeros for a word that is not in it."""
-    rows = dict(zip(vocabulary, embeddings, strict=True))
-    unknown = np.zeros(embeddings.shape[1])
+    rows = dict(zip(VOCABULARY, EMBEDDINGS, strict=True))
+    unknown = np.zeros(len(FEATURES))
     return np.asarray([rows.get(word.lower(), unknown) for word in words]).reshape(
-        -1, embeddings.shape[1]
+        -1, len(FEATURES)
     )

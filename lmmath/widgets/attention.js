@@ -1,160 +1,179 @@
-// Chapter 3: type a sentence, pick a word, see which words it attends to.
-import { attentionWeights, multiply, toNested } from "./mathematics.js";
-import { choice, element, fill, heatMap, setTrait, textField, toggle, uniqueName, watch } from "./shared.js";
+// Chapter 3: type a text, pick a token, see where a head of a trained model looks and what it fetches.
+import { attentionWeights, dot } from "./mathematics.js";
+import { followText, nameOf, placeOf, positionOf, remark, tokenStrip } from "./reading.js";
+import { element, fill, heatMap, options, setTrait, status, textField, toggle, watch } from "./shared.js";
 
-const MOST_TOKENS = 512; // a heat map of more would show nothing
-const MOST_LABELS = 24; // more would not be legible beside the heat map
+const MOST_LABELS = 28; // more would not be legible beside the heat map
+const FEW_LABELS = 12; // as many are legible on a telephone
 
-// Words are runs of letters, marks and digits; spaces and control characters only separate.
-export function tokenize(text) {
-  return text.match(/[\p{L}\p{M}\p{N}]+|[^\p{L}\p{M}\p{N}\p{Z}\p{Cc}]+/gu) ?? [];
+// What one head makes of a text, given the `trace` of each token: the weights of all queries, and the
+// lengths of the values.
+export function attend(layers, { n_heads }, { layer, head, causal, scaled }) {
+  const size = layers[0][layer].query.length / n_heads;
+  const own = (vector) => vector.subarray(head * size, (head + 1) * size);
+  const [queries, keys, values] = ["query", "key", "value"].map((name) =>
+    layers.map((blocks) => own(blocks[layer][name])),
+  );
+  const scale = scaled ? 1 / Math.sqrt(size) : 1;
+  const lengths = values.map((value) => Math.sqrt(dot(value, value)));
+  return { weights: attentionWeights(queries, keys, { scale, causal }), lengths };
 }
 
-// The vectors of words, zeros for a word that is not in the vocabulary.
-export function embed(tokens, vocabulary, embeddings, width) {
-  const rows = new Map(vocabulary.map((word, i) => [word, embeddings[i]]));
-  const unknown = Array(width).fill(0);
-  return tokens.map((token) => rows.get(token.toLowerCase()) ?? unknown);
-}
-
-// All that the widget shows, from the traits alone.
-export function compute(model) {
-  const all = tokenize(model.get("text"));
-  const tokens = all.slice(0, MOST_TOKENS);
-  const head = model.get("head");
-  const embeddings = model.get("embeddings");
-  const x = embed(tokens, model.get("vocabulary"), toNested(embeddings), embeddings.shape[1]);
-  const [wQ, wK] = ["w_q", "w_k"].map((name) => toNested(model.get(name))[head]);
-  const scale = model.get("scaled") ? 1 / Math.sqrt(wQ[0].length) : 1;
-  const weights = attentionWeights(multiply(x, wQ), multiply(x, wK), {
-    scale,
-    causal: model.get("causal"),
-  });
-  return { tokens, weights, left: all.length - tokens.length };
+// How much of what a query fetches comes from where: a_j |v_j|, divided by the sum of these.
+export function sharesOf(weights, lengths) {
+  const fetched = weights.map((weight, j) => weight * lengths[j]);
+  const sum = fetched.reduce((a, b) => a + b);
+  return fetched.map((length) => length / sum);
 }
 
 function render({ model, el, signal }) {
-  const group = uniqueName("query");
-  const words = element("div", {
-    className: "lm-words",
-    attributes: { role: "radiogroup", "aria-label": "The word that attends" },
+  const pick = (i) => setTrait(model, "query", positionOf(i, reading.tokens.length));
+  const extras = () => [
+    element("span", { className: "lm-weight" }),
+    element("span", { className: "lm-bar", ariaHidden: "true" }),
+  ];
+  const strip = tokenStrip("The token that attends", pick, extras);
+  const heads = element("div", { className: "lm-controls" });
+  const switches = element(
+    "div",
+    { className: "lm-controls" },
+    toggle(model, "causal", "causal mask", signal),
+    toggle(model, "scaled", "divide by √dₖ", signal),
+  );
+  const map = labelledMap((i) => pick(i));
+  const words = status(signal);
+  const [note, warning] = [0, 1].map(() => element("p", { className: "lm-note" }));
+  const tokens = element("div", {}, strip.element, legend());
+  const both = element("div", { className: "lm-both" }, tokens, map.element);
+  const body = element("div", { className: "lm-body" }, heads, switches, warning, both);
+  el.classList.add("lm-attention");
+  fill(el, signal, textField(model, "text", "Story", signal), note, body, words.element);
+
+  let reading; // what `followText` gives
+  let seen; // what `attend` gives
+
+  function showReading(read) {
+    if (String(sizes(read)) !== String(reading && sizes(reading))) offerHeads(read);
+    reading = read;
+    body.hidden = false;
+    note.textContent = remark(read);
+    map.label(read.tokens.map((token) => nameOf(token, read.tokenizer)));
+    showHead();
+  }
+
+  function offerHeads(read) {
+    const radios = ["layer", "head"].map((name, i) => {
+      const all = Array.from({ length: sizes(read)[i] }, (_, value) => ({ value, label: value + 1 }));
+      return options(model, name, all, name === "layer" ? "Layer" : "Head", signal);
+    });
+    heads.replaceChildren(...radios);
+  }
+
+  function showHead() {
+    if (!reading) return;
+    const [n_layers, n_heads] = sizes(reading);
+    const [causal, scaled] = [model.get("causal"), model.get("scaled")];
+    const layer = Math.min(model.get("layer"), n_layers - 1);
+    const head = Math.min(model.get("head"), n_heads - 1);
+    seen = attend(reading.layers, { n_heads }, { layer, head, causal, scaled });
+    map.draw(seen.weights);
+    warning.textContent = without(causal, scaled);
+    showQuery();
+  }
+
+  function showQuery() {
+    if (!reading) return;
+    const query = placeOf(model.get("query"), reading.tokens.length);
+    const weights = seen.weights[query];
+    const shares = sharesOf(weights, seen.lengths);
+    strip.draw(reading, query).forEach((label, i) => {
+      const [weight, bar] = [".lm-weight", ".lm-bar"].map((part) => label.querySelector(part));
+      weight.textContent = weights[i].toFixed(2);
+      weight.classList.toggle("lm-none", weights[i] < 0.005);
+      bar.style.setProperty("--weight", weights[i]);
+      bar.style.setProperty("--share", shares[i]);
+    });
+    map.mark(query);
+    words.say(describe(reading, query, weights, shares));
+  }
+
+  function fail(problem) {
+    reading = undefined;
+    body.hidden = true;
+    note.textContent = "";
+    words.say(problem);
+  }
+
+  followText(model, { show: showReading, fail }, signal);
+  watch(model, ["layer", "head", "causal", "scaled"], showHead, signal);
+  watch(model, ["query"], showQuery, signal);
+}
+
+function sizes({ gpt }) {
+  return [gpt.config.n_layers, gpt.config.n_heads];
+}
+
+// What to say if the head does not do what it was trained to do.
+function without(causal, scaled) {
+  const missing = [...(causal ? [] : ["the mask"]), ...(scaled ? [] : ["the division"])].join(" and ");
+  if (missing === "") return "";
+  return (
+    `The model was trained with ${missing}. This is what the head’s own queries and keys ` +
+    "would give without; nothing else in the model has changed."
+  );
+}
+
+// Where a token looks, in words, the largest weights first; and what it fetches, if that differs.
+function describe({ tokens, tokenizer }, query, weights, shares) {
+  const name = (i) => `“${nameOf(tokens[i], tokenizer)}”`;
+  const order = weights.map((_, i) => i).sort((a, b) => weights[b] - weights[a]);
+  const most = order.slice(0, 3).filter((i) => weights[i] > 0);
+  const looks = `${name(query)} attends to ${most.map((i) => `${name(i)} ${weights[i].toFixed(2)}`).join(", ")}`;
+  const source = shares.reduce((best, share, i) => (share > shares[best] ? i : best), 0);
+  if (source === order[0]) return `${looks}.`;
+  const percent = Math.round(100 * shares[source]);
+  return `${looks}. But the largest share of what it fetches, ${percent} %, comes from ${name(source)}.`;
+}
+
+function legend() {
+  const labels = { blue: "weight", vermilion: "share of what is fetched: weight × length of the value" };
+  const swatches = Object.entries(labels).map(([color, label]) => {
+    const swatch = element("span", { className: `lm-meter lm-${color}`, ariaHidden: "true" });
+    swatch.style.setProperty("--value", 1);
+    return element("span", {}, swatch, label);
   });
-  const map = heatMap("Heat map of all weights: each row is a word that attends, each column a word attended to");
+  return element("p", { className: "lm-legend" }, ...swatches);
+}
+
+// The heat map with the names of tokens beside it, as far as there is room. A click on a row picks it.
+function labelledMap(pick) {
+  const map = heatMap("Heat map of all weights: a row for each token that attends, a column for each attended to");
   const rowMark = element("div", { className: "lm-row-mark" });
   const rowLabels = element("div", { className: "lm-row-labels", ariaHidden: "true" });
   const columnLabels = element("div", { className: "lm-column-labels", ariaHidden: "true" });
   const plane = element("div", { className: "lm-plane" }, map.canvas, rowMark);
-  const status = element("p", { attributes: { role: "status" } });
-  const note = element("p", { className: "lm-note" });
-  const known = element("p", { className: "lm-note" });
-
-  fill(
-    el,
-    signal,
-    textField(model, "text", "Sentence", signal),
-    element(
-      "div",
-      { className: "lm-controls" },
-      choice(model, "head", "head_names", "Head", signal),
-      toggle(model, "causal", "causal mask", signal),
-      toggle(model, "scaled", "divide by √dₖ", signal),
-    ),
-    words,
-    status,
-    element("div", { className: "lm-map" }, columnLabels, rowLabels, plane),
-    note,
-    element("details", {}, element("summary", {}, "The words it knows"), known),
-  );
-
-  let shown = []; // the tokens for which there are buttons
-  const selected = () => Math.min(model.get("query"), shown.length - 1);
-
-  function buildWords(tokens) {
-    shown = tokens;
-    words.replaceChildren(
-      ...tokens.map((token, i) => {
-        const input = element("input", { type: "radio", name: group });
-        input.addEventListener("change", () => setTrait(model, "query", i));
-        const bar = element("span", { className: "lm-bar" });
-        const weight = element("span", { className: "lm-weight" });
-        const word = element("span", { className: "lm-word" }, token);
-        return element("label", {}, input, word, " ", weight, bar);
-      }),
-    );
-    const labels = tokens.length <= MOST_LABELS ? tokens : [];
-    rowLabels.replaceChildren(...labels.map((token) => element("span", {}, token)));
-    columnLabels.replaceChildren(...labels.map((token) => element("span", {}, token)));
-  }
-
-  function showQuery({ tokens, weights }) {
-    const query = selected();
-    [...words.children].forEach((label, i) => {
-      label.querySelector("input").checked = i === query;
-      label.querySelector(".lm-weight").textContent = weights[query][i].toFixed(2);
-      label.querySelector(".lm-bar").style.setProperty("--weight", weights[query][i]);
-    });
-    rowMark.style.top = `${(100 * query) / tokens.length}%`;
-    rowMark.style.height = `${100 / tokens.length}%`;
-    status.textContent = describe(tokens, weights[query], query);
-  }
-
-  function update() {
-    let state;
-    try {
-      state = compute(model);
-    } catch (error) {
-      status.textContent = `The model’s numbers do not fit together: ${error.message}`;
-      plane.parentElement.hidden = words.hidden = true;
-      return;
-    }
-    if (state.tokens.join(" ") !== shown.join(" ")) buildWords(state.tokens);
-    const empty = state.tokens.length === 0;
-    plane.parentElement.hidden = empty;
-    words.hidden = empty;
-    map.draw(state.weights);
-    if (empty) status.textContent = "Type a sentence to see its attention.";
-    else showQuery(state);
-    note.textContent = remarks(state, model.get("vocabulary"));
-    known.textContent = model.get("vocabulary").join(", ");
-  }
-
-  plane.addEventListener("pointerdown", (event) => {
+  const box = element("div", { className: "lm-map" }, columnLabels, rowLabels, plane);
+  let count = 0;
+  plane.addEventListener("click", ({ clientY }) => {
     const { top, height } = plane.getBoundingClientRect();
-    const row = Math.floor(((event.clientY - top) / height) * shown.length);
-    setTrait(model, "query", Math.max(0, Math.min(row, shown.length - 1)));
+    const row = Math.floor(((clientY - top) / height) * count);
+    pick(Math.max(0, Math.min(row, count - 1)));
   });
-
-  const traits = ["text", "query", "head", "causal", "scaled"];
-  watch(model, [...traits, "vocabulary", "embeddings", "w_q", "w_k"], update, signal);
-}
-
-// Where a word looks, in words, the largest weights first.
-function describe(tokens, weights, query) {
-  if (tokens.length > 1 && weights.every((weight) => weight === weights[0])) {
-    return `${quote(tokens[query])} attends to all equally, ${weights[0].toFixed(2)} each`;
-  }
-  const order = weights.map((_, i) => i).sort((a, b) => weights[b] - weights[a]);
-  const most = order.slice(0, 3).filter((i) => weights[i] > 0);
-  const parts = most.map((i) => `${quote(tokens[i])} ${weights[i].toFixed(2)}`);
-  if (tokens.length > most.length) parts.push("…");
-  return `${quote(tokens[query])} attends to ${parts.join(", ")}`;
-}
-
-function quote(token) {
-  return token.length > 30 ? `“${token.slice(0, 30)}…”` : `“${token}”`;
-}
-
-function remarks({ tokens, left }, vocabulary) {
-  const known = new Set(vocabulary);
-  const isWord = (token) => /[\p{L}\p{N}]/u.test(token);
-  const unknown = tokens.filter((token) => isWord(token) && !known.has(token.toLowerCase()));
-  const lines = [];
-  if (left > 0) lines.push(`Shown are the first ${MOST_TOKENS} words; ${left} more are left out.`);
-  if (unknown.length > 0) {
-    const some = [...new Set(unknown)].slice(0, 5).map(quote).join(", ");
-    lines.push(`Not known to this model, so all their features are zero: ${some}.`);
-  }
-  return lines.join(" ");
+  return {
+    element: box,
+    draw: map.draw,
+    label(names) {
+      count = names.length;
+      const shown = count <= MOST_LABELS ? names : [];
+      rowLabels.replaceChildren(...shown.map((name) => element("span", {}, name)));
+      columnLabels.replaceChildren(...shown.map((name) => element("span", {}, name)));
+      box.classList.toggle("lm-many", count > FEW_LABELS);
+    },
+    mark(row) {
+      rowMark.style.top = `${(100 * row) / count}%`;
+      rowMark.style.height = `${100 / count}%`;
+    },
+  };
 }
 
 export default { render };

@@ -118,9 +118,10 @@ export class Reader {
     return this.#gpt.logits(this.trace(position).at(-1).after);
   }
 
-  // What happened at a position, by default the last: for each layer {before, attention, between,
-  // after}. The residual stream is `before` the layer, `between` attention and feed-forward network,
-  // and `after` both. `attention` holds, for each head, the weights of the tokens up to this one.
+  // What happened at a position, by default the last: for each layer {before, query, key, value,
+  // attention, between, after}. The residual stream is `before` the layer, `between` attention and
+  // feed-forward network, and `after` both. `query`, `key` and `value` hold those of all heads, one
+  // after the other; `attention`, for each head, the weights of the tokens up to this one.
   trace(position = this.#tokens.length - 1) {
     const layers = this.#layers[position];
     if (!layers) throw new RangeError(`No token was read at position ${position}.`);
@@ -158,7 +159,7 @@ function block(x, params, past, { n_heads, eps }) {
   const between = add(x, dense(mixed, params["attn.c_proj.weight"], params["attn.c_proj.bias"]));
   const normalBetween = layerNorm(between, params["ln_2.weight"], params["ln_2.bias"], eps);
   const thought = feedForward(normalBetween, params);
-  return { before: x, attention, between, after: add(between, thought) };
+  return { before: x, query, key, value, attention, between, after: add(between, thought) };
 }
 
 // softmax(q K^T / sqrt(d_head)) for one query. Later tokens are not there yet: no mask is needed.

@@ -10,7 +10,9 @@ export function softmax(scores) {
 }
 
 export function dot(a, b) {
-  return a.reduce((sum, ai, i) => sum + ai * b[i], 0);
+  let sum = 0;
+  for (let i = 0; i < a.length; i += 1) sum += a[i] * b[i];
+  return sum;
 }
 
 // Row i of the result is row i of `x` times the matrix `w`.

@@ -1,11 +1,17 @@
-"""The attention widget on the published chapter: by keyboard, by touch, with any text."""
+"""The attention widget: lmmath's numbers, by keyboard, by touch, any text; and on the published page."""
 
-import re
+import itertools
 
+import numpy as np
 import pytest
+from playwright.sync_api import expect
 
+from lmmath.checkpoints import save_model
+from lmmath.tokenization import BPETokenizer
+from lmmath.transformer import GPTConfig, init_gpt
 from lmmath.widgets import AttentionWidget
 
+LONG = "Leka met Kali the dog near the river. " * 40
 BAD_TEXTS = {
     "empty": "",
     "spaces": " \t ",
@@ -16,159 +22,226 @@ BAD_TEXTS = {
     "markup": "<img src=x onerror=alert(1)><b>she</b> &amp;",
     "control characters": "a\x00b\x07\u202eshe",
 }
+COMPUTE = """
+async ([text, choices]) => {
+  const [{ attend }, { loadModel }, { tokenize }] = await Promise.all(
+    ["attention", "language_model", "reading"].map((name) => import(`/${name}.js`)),
+  );
+  const { gpt, tokenizer, config } = loadModel(model);
+  const { tokens } = tokenize(text, { tokenizer, config });
+  const reader = gpt.reader();
+  await reader.readAll(tokens);
+  const layers = tokens.map((_, i) => reader.trace(i));
+  return choices.map((choice) => attend(layers, config, choice).weights);
+}
+"""
 
 
-def open_widget(page, site):
-    # Without MathJax, which these tests do not need, a page opens in a third of the time.
-    page.route("**/mathjax/**", lambda route: route.fulfill(body=""))
-    page.goto(f"{site}/03-attention.html")
-    page.locator("#try-it .live-widget").scroll_into_view_if_needed()
-    page.locator("#try-it .live-widget[data-state=live]").wait_for()
-    return page.locator("#try-it .live-widget-view")
+def small(tmp_path):
+    """Show a model in which every parameter matters; its tokens are bytes."""
+    config = GPTConfig(256, n_positions=9, d_model=6, n_layers=2, n_heads=3)
+    rng = np.random.default_rng(3)
+    params = {
+        name: array + rng.normal(scale=0.3, size=array.shape).astype("f4")
+        for name, array in init_gpt(config, rng).items()
+    }
+    save_model(tmp_path / "model.safetensors", params, config)
+    weights = (tmp_path / "model.safetensors").read_bytes()
+    return AttentionWidget(weights=weights, tokenizer=BPETokenizer([]), layer=0, head=0)
 
 
 @pytest.fixture
-def view(page, site):
-    return open_widget(page, site)
+def view(mount):
+    return mount(AttentionWidget())
 
 
-def word(view, text):
-    return view.get_by_role("radio", name=re.compile(rf"^{text} \d"))
-
-
-def shown(view):
-    return view.locator(".lm-weight").all_inner_texts()
-
-
-def expected(**traits):
-    return [f"{weight:.2f}" for weight in AttentionWidget(**traits).row]
-
-
-def test_first_state_is_pythons(view):
-    assert shown(view) == expected()
-    assert view.locator(".lm-word").all_inner_texts() == AttentionWidget().tokens
-    assert (
-        view.get_by_role("status")
-        .inner_text()
-        .startswith("“she” attends to “Anna” 0.69")
+def shows(view, widget):
+    """Wait until the view shows what Python computes, and compare all of it."""
+    row, shares = widget.row, widget.shares
+    weights = view.locator(".lm-weight")
+    expect(weights).to_have_text([f"{weight:.2f}" for weight in row])
+    assert view.locator(".lm-word").all_text_contents() == widget.pieces
+    chosen = view.locator(".lm-words input").evaluate_all(
+        "inputs => inputs.findIndex(({ checked }) => checked)"
     )
+    assert chosen == widget.place
+    bars = view.locator(".lm-bar").evaluate_all(
+        "bars => bars.map((bar) => ['--weight', '--share'].map((n) => Number(bar.style.getPropertyValue(n))))"
+    )
+    np.testing.assert_allclose(bars, np.stack([row, shares], axis=1), atol=1e-4)
+    opacities = view.locator("canvas").evaluate(
+        """(canvas) => {
+          const { width, height } = canvas;
+          const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+          return Array.from({ length: width * height }, (_, i) => data[4 * i + 3] / 255);
+        }"""
+    )
+    np.testing.assert_allclose(opacities, widget.attention.ravel(), atol=0.501 / 255)
 
 
-@pytest.mark.parametrize("head", [0, 1])
-@pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize("scaled", [True, False])
-def test_every_switch_shows_lmmaths_numbers(view, head, causal, scaled):
-    view.get_by_role("radio", name=AttentionWidget().head_names[head]).check()
-    view.get_by_role("checkbox", name="causal mask").set_checked(causal)
-    view.get_by_role("checkbox", name="divide by").set_checked(scaled)
-    for query, text in [(1, "lent"), (6, "she")]:
-        word(view, text).check()
-        assert shown(view) == expected(
-            head=head, causal=causal, scaled=scaled, query=query
-        )
+def spoken(view):
+    return view.locator(".lm-status [role=status]")
 
 
-def test_a_new_sentence_moves_the_attention(view):
-    sentence = "Anna lent Tom the book because he had finished it."
-    view.get_by_label("Sentence").fill(sentence)
-    assert shown(view) == expected(text=sentence)
-    assert (
-        view.get_by_role("status").inner_text().startswith("“he” attends to “Tom” 0.69")
+def test_every_head_is_lmmaths_with_and_without_mask_and_division(
+    page, mount, tmp_path
+):
+    for widget in (AttentionWidget(), small(tmp_path)):
+        mount(widget)
+        _, config, _ = widget.model
+        names = ("layer", "head", "causal", "scaled")
+        heads = itertools.product(range(config.n_layers), range(config.n_heads))
+        every = [dict(zip(names, (*one, *both), strict=True)) for one in heads
+                 for both in itertools.product([True, False], repeat=2)]  # fmt: skip
+        for text, choices in {AttentionWidget().text: every, "": every, LONG: every[4:8]}.items():  # fmt: skip
+            widget.text = text
+            found = page.evaluate(COMPUTE, [text, choices])
+            for choice, weights in zip(choices, found, strict=True):
+                for name, value in choice.items():
+                    setattr(widget, name, value)
+                np.testing.assert_allclose(weights, widget.attention, atol=1e-4)
+
+
+def test_the_first_state_is_pythons(view):
+    shows(view, AttentionWidget())
+    assert spoken(view).text_content() == (
+        "“gave” attends to “Kali” 0.49, “Kali” 0.41, “met” 0.05."
     )
 
 
 def test_everything_by_keyboard(page, view):
-    view.get_by_label("Sentence").focus()
+    widget = AttentionWidget()
+    shows(view, widget)
+    page.keyboard.press("Tab")
     page.keyboard.press("End")
-    page.keyboard.type(" Tom")
+    page.keyboard.type(" nuts")
     page.keyboard.press("Tab")
-    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")  # the layer
     page.keyboard.press("Tab")
-    page.keyboard.press("Space")
+    page.keyboard.press("ArrowRight")  # the head: round to the first
     page.keyboard.press("Tab")
-    page.keyboard.press("Space")
+    page.keyboard.press("Tab")
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowLeft")
-    page.keyboard.press("ArrowUp")
-    assert shown(view) == expected(
-        text=AttentionWidget().text + " Tom", head=1, causal=True, scaled=False, query=4
-    )
-    assert view.get_by_role("status").inner_text().startswith("“book” attends to")
-
-
-def test_focus_is_visible(page, view):
-    word(view, "because").focus()
+    widget.text += " nuts"
+    widget.layer, widget.head, widget.query = 2, 0, 25
+    shows(view, widget)
     page.keyboard.press("ArrowRight")
-    outline = view.locator("label:has(:focus-visible)").evaluate(
-        "e => getComputedStyle(e).outline"
+    widget.query = 26
+    shows(view, widget)
+    expect(spoken(view)).to_have_text(
+        "“gave” attends to “met” 0.49, “dog” 0.20, “⏎” 0.09. "
+        "But the largest share of what it fetches, 37 %, comes from “dog”."
     )
+    outline = view.locator("label:has(:focus-visible)").evaluate("e => getComputedStyle(e).outline")  # fmt: skip
     assert "3px" in outline
+    for switch, said in [("causal", "the mask"), ("scaled", "the mask and the division")]:  # fmt: skip
+        page.keyboard.press("Shift+Tab")
+        if switch == "causal":
+            page.keyboard.press("Shift+Tab")
+        page.keyboard.press("Space")
+        setattr(widget, switch, False)
+        if switch == "causal":
+            page.keyboard.press("Tab")
+            page.keyboard.press("Tab")
+        shows(view, widget)
+        assert f"The model was trained with {said}. " in view.inner_text()
 
 
-def test_by_touch_on_a_telephone(new_page, site):
-    page = new_page(viewport={"width": 360, "height": 740}, has_touch=True)
-    view = open_widget(page, site)
-    word(view, "book").tap()
-    assert shown(view) == expected(query=4)
-    view.get_by_text("causal mask").tap()
-    assert shown(view) == expected(query=4, causal=True)
-    heat_map = view.locator("canvas")
-    box = heat_map.bounding_box()
-    row_of_tom = {"x": box["width"] / 2, "y": box["height"] * 2.5 / 11}
-    heat_map.tap(position=row_of_tom, force=True)
-    assert shown(view) == expected(query=2, causal=True)
+def test_by_touch_on_a_telephone(page, mount):
+    page.set_viewport_size({"width": 360, "height": 740})
+    view = mount(AttentionWidget())
+    widget = AttentionWidget(query=13, causal=False)
+    shows(view, AttentionWidget())
+    finger = page.context.new_cdp_session(page)
+    finger.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+
+    def tap(target, across=0.5, down=0.5):
+        target.scroll_into_view_if_needed()
+        box = target.bounding_box()
+        assert min(box["width"], box["height"]) >= 24
+        point = {"x": box["x"] + across * box["width"], "y": box["y"] + down * box["height"]}  # fmt: skip
+        for kind, points in [("touchStart", [point]), ("touchEnd", [])]:
+            finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})  # fmt: skip
+
+    tap(view.locator(".lm-words label").nth(13))
+    tap(view.locator("label", has_text="causal mask"))
+    shows(view, widget)
+    tap(view.locator("canvas"), down=12.5 / 28)
+    widget.query = 12
+    shows(view, widget)
+    tap(view.locator("canvas"), down=27.5 / 28)
+    widget.query = -1
+    shows(view, widget)
+    assert page.evaluate("model.get('query')") == -1
 
 
-@pytest.mark.parametrize("text", BAD_TEXTS.values(), ids=BAD_TEXTS)
-def test_any_text_is_text_and_the_page_stays_alive(new_page, site, text):
-    page = new_page(viewport={"width": 360, "height": 740})
-    view = open_widget(page, site)
-    view.get_by_label("Sentence").fill(text)
-    text = view.get_by_label("Sentence").input_value()
-    assert (
-        view.locator(".lm-word").all_text_contents()
-        == AttentionWidget(text=text).tokens
-    )
-    if AttentionWidget(text=text).tokens:
-        assert shown(view) == expected(text=text)
-    else:
-        assert (
-            view.get_by_role("status").inner_text()
-            == "Type a sentence to see its attention."
-        )
-    assert view.locator("script, img, b").count() == 0
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    view.get_by_label("Sentence").fill("Tom saw it.")
-    assert shown(view) == expected(text="Tom saw it.")
+def test_any_text_is_text_and_nothing_breaks(page, mount):
+    page.set_viewport_size({"width": 360, "height": 740})
+    view, widget = mount(AttentionWidget()), AttentionWidget()
+    for name, text in {**BAD_TEXTS, "again": widget.text}.items():
+        page.evaluate("(text) => model.set('text', text)", text)
+        widget.text = text
+        shows(view, widget)
+        assert view.locator("script, img, b").count() == 0
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+        long = name in ("500 words", "10,000 letters")
+        assert ("The model sees 128 tokens at most: " in view.inner_text()) == long
+    page.evaluate("model.set('text', 'half a sign: \\ud83e')")
+    expect(view.locator(".lm-status > :first-child")).to_contain_text("lone surrogates")
+    page.evaluate("(text) => model.set('text', text)", widget.text)
+    shows(view, widget)
 
 
-def test_more_words_than_it_shows_are_counted(view):
-    view.get_by_label("Sentence").fill("she " * 600)
-    assert "the first 512 words; 88 more are left out" in view.inner_text()
+def test_another_model_takes_the_place_of_one_that_does_not_load(page, mount, tmp_path):
+    other = small(tmp_path)
+    other.text = "abcabcabcabc"
+    view = mount(other)
+    shows(view, other)
+    assert view.get_by_role("group", name="Head").get_by_role("radio").count() == 3
+    assert view.get_by_role("group", name="Layer").get_by_role("radio").count() == 2
+    said = view.locator(".lm-status > :first-child")
+    page.evaluate("window.weights = model.get('weights')")
+    page.evaluate("model.set('weights', new DataView(weights.buffer, 0, 99))")
+    expect(said).to_contain_text("The model’s file cannot be read")
+    for name in ("layer", "head", "query"):
+        page.evaluate("(name) => model.set(name, 1)", name)
+    page.evaluate("model.set('weights', weights)")
+    other.layer = other.head = other.query = 1
+    shows(view, other)
+    page.evaluate("close()")
+    assert page.evaluate("listeners.length") == 0
 
 
-def test_words_without_a_vector_are_named(view):
-    view.get_by_label("Sentence").fill("Anna saw <b>Zorro</b>")
-    assert "so all their features are zero: “b”, “Zorro”." in view.inner_text()
+# On the published chapter
+
+SECTION = "#what-trained-heads-look-at"
 
 
-def test_it_waits_until_it_comes_into_view(page, site):
-    page.goto(f"{site}/03-attention.html")
-    assert page.locator("#try-it .live-widget").get_attribute("data-state") is None
-    assert page.locator("#try-it .live-widget-picture").is_visible()
-
-
-def test_print_shows_the_picture(page, view):
+def test_the_weights_are_loaded_when_the_widget_comes_into_view(page, site):
+    loaded = []
+    page.on("request", lambda r: loaded.append(r.url) if r.url.endswith(".bin") else 0)
+    page.goto(f"{site}/index.html", wait_until="networkidle")
+    page.goto(f"{site}/03-attention.html", wait_until="networkidle")
+    widget = page.locator(f"{SECTION} .live-widget")
+    assert widget.get_attribute("data-state") is None
+    assert page.locator(f"{SECTION} .live-widget-picture").is_visible()
+    assert loaded == []
+    widget.scroll_into_view_if_needed()
+    view = page.locator(f"{SECTION} .live-widget-view")
+    shows(view, AttentionWidget())
+    assert len(loaded) == 1
+    view.get_by_label("Story").fill("Kali was")
+    shows(view, AttentionWidget(text="Kali was"))
     page.emulate_media(media="print")
-    assert page.locator("#try-it .live-widget-picture svg").is_visible()
+    assert page.locator(f"{SECTION} .live-widget-picture svg").is_visible()
     assert not view.is_visible()
 
 
 def test_without_javascript_the_picture_says_what_it_shows(new_page, site):
     page = new_page(java_script_enabled=False)
     page.goto(f"{site}/03-attention.html")
-    picture = page.locator("#try-it .live-widget-picture svg")
+    picture = page.locator(f"{SECTION} .live-widget-picture svg")
     assert picture.is_visible()
-    assert "“she” attends most to “Anna”, with weight 0.69" in picture.get_attribute(
-        "aria-label"
-    )
+    said = "“gave” attends most to “Kali”, 0.49 and “Kali”, 0.41."
+    assert said in picture.get_attribute("aria-label")

@@ -11,7 +11,7 @@ import pytest
 
 from lmmath.checkpoints import save_model
 from lmmath.language_models import RecurrentConfig, init_recurrent
-from lmmath.neurons import gelu
+from lmmath.neurons import dense, gelu
 from lmmath.transformer import (
     GPTConfig,
     causal_self_attention,
@@ -157,8 +157,9 @@ TRACE = """
   const reader = gpt.reader();
   tokens.forEach((token) => reader.read(token));
   return tokens.map((_, position) =>
-    reader.trace(position).map(({ before, attention, between, after }) => ({
+    reader.trace(position).map(({ before, query, key, value, attention, between, after }) => ({
       before: Array.from(before),
+      together: [query, key, value].map((vector) => Array.from(vector)),
       attention: attention.map((weights) => Array.from(weights)),
       between: Array.from(between),
       after: Array.from(after),
@@ -187,6 +188,9 @@ def test_a_trace_shows_what_is_inside(run, tmp_path, which):
         attended, _ = causal_self_attention(
             normal, subset(block, "attn."), config.n_heads
         )
+        w, b = block["attn.c_attn.weight"], block["attn.c_attn.bias"]
+        together = np.split(dense(normal, w, b), 3, axis=-1)
+        close(np.swapaxes([layers[i]["together"] for layers in trace], 0, 1), together)
         stream = {"before": before, "between": before + attended}
         stream["after"] = residuals[i + 1]
         for name, x in stream.items():

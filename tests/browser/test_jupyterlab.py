@@ -56,23 +56,22 @@ class View:
 
     def __init__(self, element):
         self.element = element
-        self.sentence = element.get_by_label("Sentence")
+        self.story = element.get_by_label("Story")
         self.heads = element.get_by_role("group", name="Head").get_by_role("radio")
         self.causal = element.get_by_label("causal mask")
         self.words = element.get_by_role("radiogroup").get_by_role("radio")
 
     def state(self):
         return {
-            "text": self.sentence.input_value(),
+            "text": self.story.input_value(),
             "head": self._chosen(self.heads),
             "causal": self.causal.is_checked(),
             "query": self._chosen(self.words),
         }
 
     def weights_of_query(self):
-        return [
-            float(text) for text in self.element.locator(".lm-weight").all_inner_texts()
-        ]
+        texts = self.element.locator(".lm-weight").all_text_contents()
+        return [float(text) for text in texts]
 
     def weights(self):
         return self.element.get_by_role("img").evaluate(OPACITIES)
@@ -206,29 +205,30 @@ seen = []
 observe = lambda change: seen.append([change.name, change.old, change.new])
 widget.observe(observe, ["head", "causal"])
 """)
-    text = "Tom saw the boat and it sank, added Anna."
-    view.sentence.click()
+    text = "Leka met Kali the dog."
+    view.story.click()
     keyboard.press("ControlOrMeta+a")
     keyboard.type(text)
-    view.causal.check()
+    becomes(view.words.count, 7)  # with the line break before it
+    view.causal.uncheck()
     view.heads.nth(1).check()
     view.words.nth(6).focus()
     keyboard.press("ArrowLeft")
-    done = {"text": text, "head": 1, "causal": True, "query": 5}
+    done = {"text": text, "head": 1, "causal": False, "query": 5}
     assert view.state() == done
     becomes(notebook.state, done)
-    assert sorted(notebook.value("seen")) == [["causal", False, True], ["head", 0, 1]]
+    assert sorted(notebook.value("seen")) == [["causal", True, False], ["head", 3, 1]]
 
 
 def test_what_is_set_in_python_reaches_the_page(notebook):
     view = notebook.views[0]
-    text = "Anna saw Tom and he thanked her."
-    for head, causal, query in [(1, True, 6), (0, False, 4)]:
+    text = "Leka met Kali the dog."
+    for head, causal, query in [(0, False, 3), (3, True, 4)]:
         notebook.python(f"widget.text, widget.query = {text!r}, {query}")
         notebook.python(f"widget.head, widget.causal = {head}, {causal}")
         done = {"text": text, "head": head, "causal": causal, "query": query}
         becomes(view.state, done)
-    weights = notebook.value("widget.weights.tolist()")
+    weights = notebook.value("widget.attention.tolist()")
     assert max(weights[4]) > 0.5
     assert view.weights_of_query() == pytest.approx(weights[4], abs=0.00501)
     shown = view.weights()
@@ -241,12 +241,15 @@ def test_two_views_load_with_the_modules_they_import_and_stay_in_step(notebook):
     assert "anywidget" in notebook.extensions()
     assert notebook.value("'from \"data:text/javascript;' in widget._esm")
     first, second = notebook.views
-    assert first.state() == second.state() == notebook.state()
-    first.sentence.fill("Tom saw the boat.")
+    for view in notebook.views:
+        becomes(view.state, notebook.state())
+    first.story.fill("Leka met Kali.")
+    for view in notebook.views:
+        becomes(view.words.count, 5)
     first.words.nth(3).check()
-    second.causal.check()
+    second.causal.uncheck()
     second.heads.nth(1).check()
-    done = {"text": "Tom saw the boat.", "head": 1, "causal": True, "query": 3}
+    done = {"text": "Leka met Kali.", "head": 1, "causal": False, "query": 3}
     assert first.state() == second.state() == done
     becomes(notebook.state, done)
     notebook.python("widget.query = 1")

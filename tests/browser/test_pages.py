@@ -37,8 +37,8 @@ def test_pictures_have_alternative_text(page, site, name):
 
 def test_the_chapter_has_its_pictures_and_its_widget(page, site):
     page.goto(f"{site}/03-attention.html")
-    # five figures, a widget's picture
-    assert page.locator("main figure svg").count() == 6
+    # four figures, a widget's picture
+    assert page.locator("main figure svg").count() == 5
     # the widget and two questions
     assert page.locator(".live-widget").count() == 3
 
