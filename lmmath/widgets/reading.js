@@ -94,7 +94,14 @@ export function tokenStrip(label, pick, extras = () => []) {
       if (String(tokens) !== shown) build(tokens, tokenizer);
       shown = String(tokens);
       inputs.forEach((input, i) => (input.checked = i === chosen));
+      keepInView(strip, strip.children[chosen]);
       return [...strip.children];
     },
   };
+}
+
+// Scroll a box, and not the page, so far that what is in it can be seen.
+function keepInView(box, part) {
+  const [outer, inner] = [box, part].map((el) => el.getBoundingClientRect());
+  box.scrollTop += Math.max(0, inner.bottom - outer.bottom) - Math.max(0, outer.top - inner.top);
 }
