@@ -1,11 +1,12 @@
 // Horizontal bars with names and numbers, as a list: a model's probabilities beside the true ones.
 // const both = bars({ label: "Next word", series: ["model", "truth"] });
 // both.draw([{ label: "mouse", values: [0.61, 0.55] }, { label: "owl", values: [0.02, 0], note: "cut" }]);
+// With `pick`, each name is a button that calls pick(row), except where an entry is `fixed`.
 import { element } from "./shared.js";
 
 const COLORS = ["blue", "vermilion"];
 
-export function bars({ label, series = [""], format = (value) => value.toFixed(2) }) {
+export function bars({ label, series = [""], format = (value) => value.toFixed(2), pick }) {
   const list = element("ul", { className: "lm-rows", attributes: { role: "list", "aria-label": label } });
   const key = series.map((name, i) => {
     const swatch = element("span", { className: `lm-meter lm-${COLORS[i]}`, ariaHidden: "true" });
@@ -15,7 +16,10 @@ export function bars({ label, series = [""], format = (value) => value.toFixed(2
   const legend = element("p", { className: "lm-legend", hidden: series.length === 1 }, ...key);
 
   function row() {
-    const [name, note] = [element("span"), element("span", { className: "lm-note" })];
+    const index = rows.length;
+    const name = pick ? element("button", { type: "button", className: "lm-pick" }) : element("span");
+    name.addEventListener("click", () => pick?.(index));
+    const note = element("span", { className: "lm-note" });
     const meters = series.map((of, i) => {
       const meter = element("span", { className: `lm-meter lm-${COLORS[i]}`, ariaHidden: "true" });
       const number = element("span");
@@ -37,8 +41,9 @@ export function bars({ label, series = [""], format = (value) => value.toFixed(2
         list.append(rows.at(-1).item);
       }
       for (const { item } of rows.splice(entries.length)) item.remove();
-      entries.forEach(({ label: name, values, note = "" }, i) => {
+      entries.forEach(({ label: name, values, note = "", fixed = false }, i) => {
         write(rows[i].name, name);
+        rows[i].name.disabled = fixed;
         write(rows[i].note, note);
         rows[i].item.classList.toggle("lm-dim", note !== "");
         rows[i].meters.forEach(({ meter, number }, s) => {

@@ -46,6 +46,25 @@ export function toSigns(bytes) {
   return Array.from(bytes, (sign) => SIGNS[sign.charCodeAt(0)]).join("");
 }
 
+// A byte string for the eye: a space is ␣, a line break ↵, and what is no text or cannot be seen stands
+// there as its bytes: ⟨F0 9F⟩.
+export function toLabel(bytes) {
+  const isText = toBytes(toText(bytes)) === bytes;
+  const signs = isText ? Array.from(toText(bytes), (sign) => [sign, toBytes(sign)]) : Array.from(bytes, (b) => [b, b]);
+  const shown = ([sign, its]) => {
+    if (sign === " ") return "␣";
+    if (sign === "\n") return "↵";
+    const isVisible = isText ? !/[\p{C}\p{Z}]/u.test(sign) : sign > " " && sign < "\x7f";
+    return isVisible ? sign : `⟨${toHex(its)}⟩`;
+  };
+  return signs.map(shown).join("").replaceAll("⟩⟨", " ");
+}
+
+// The bytes as they are usually written: "F0 9F 98".
+export function toHex(bytes) {
+  return Array.from(bytes, (b) => b.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")).join(" ");
+}
+
 export class BPETokenizer {
   #ranks; // what `rankMerges` gives
   #ids; // the id of each of the 256 bytes, then of what each merge makes

@@ -247,7 +247,7 @@ function commonLength(a, b) {
 
 // Call and await before each step of a long work: lets the page do what waits, typing for one,
 // whenever the next step, if it takes as long as the last, would end too late.
-function pacer() {
+export function pacer() {
   let begin = performance.now();
   let last = begin;
   return async () => {

@@ -9,6 +9,11 @@ export function softmax(scores) {
   return exponentials.map((e) => e / total);
 }
 
+// H = -sum_i p_i log p_i, in nats.
+export function entropy(probabilities) {
+  return probabilities.reduce((sum, p) => (p > 0 ? sum - p * Math.log(p) : sum), 0);
+}
+
 export function dot(a, b) {
   let sum = 0;
   for (let i = 0; i < a.length; i += 1) sum += a[i] * b[i];
