@@ -8,6 +8,7 @@ from lmmath.widgets.attention import AttentionWidget
 from lmmath.widgets.geometry import GeometryWidget
 from lmmath.widgets.neurons import NeuronsWidget
 from lmmath.widgets.question import Choice, Number
+from lmmath.widgets.sampling import SamplingWidget
 from lmmath.widgets.scaling import ScalingWidget
 from lmmath.widgets.training import TrainingWidget
 from lmmath.widgets.transformer import TransformerWidget
@@ -18,6 +19,7 @@ __all__ = [
     "GeometryWidget",
     "NeuronsWidget",
     "Number",
+    "SamplingWidget",
     "ScalingWidget",
     "TrainingWidget",
     "TransformerWidget",
