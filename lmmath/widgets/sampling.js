@@ -190,7 +190,7 @@ function rows({ model, truth, kept }, top, labels) {
 // The numbers of three distributions: the model's, what is left of it to draw from, and the true one.
 function numberTable() {
   const cells = (tag, texts) => texts.map((text) => element(tag, {}, text));
-  const head = element("tr", {}, ...cells("th", ["", "model", "drawn from", "truth"]));
+  const head = element("tr", {}, element("td"), ...cells("th", ["model", "drawn from", "truth"]));
   const body = element("tbody");
   return {
     element: element("table", {}, element("thead", {}, head), body),
