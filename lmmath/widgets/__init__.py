@@ -10,6 +10,7 @@ from lmmath.widgets.neurons import NeuronsWidget
 from lmmath.widgets.question import Choice, Number
 from lmmath.widgets.sampling import SamplingWidget
 from lmmath.widgets.scaling import ScalingWidget
+from lmmath.widgets.tokenization import TokenizationWidget
 from lmmath.widgets.training import TrainingWidget
 from lmmath.widgets.transformer import TransformerWidget
 
@@ -21,6 +22,7 @@ __all__ = [
     "Number",
     "SamplingWidget",
     "ScalingWidget",
+    "TokenizationWidget",
     "TrainingWidget",
     "TransformerWidget",
 ]

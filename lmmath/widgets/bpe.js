@@ -66,6 +66,7 @@ export function toHex(bytes) {
 }
 
 export class BPETokenizer {
+  #pairs; // the merges, in the order of learning
   #ranks; // what `rankMerges` gives
   #ids; // the id of each of the 256 bytes, then of what each merge makes
   #special; // special token -> id
@@ -78,6 +79,7 @@ export class BPETokenizer {
     const { merges, special_tokens = [], ids = null } = content;
     if (!Array.isArray(merges)) throw new TypeError(`A tokenizer’s merges must be a list, got ${merges}.`);
     const pairs = merges.map(parseMerge);
+    this.#pairs = pairs;
     this.#ranks = rankMerges(pairs);
     requireSpecialTokens(special_tokens);
     const tokens = [...BYTES.values(), ...pairs.map(([a, b]) => a + b), ...special_tokens.map(toBytes)];
@@ -90,6 +92,10 @@ export class BPETokenizer {
     this.#ids = all.slice(0, nOrdinary);
     this.#special = new Map(special_tokens.map((token, i) => [token, all[nOrdinary + i]]));
     this.#vocab = new Map(all.map((id, i) => [id, tokens[i]]));
+  }
+
+  get merges() {
+    return [...this.#pairs];
   }
 
   get vocabSize() {
@@ -159,13 +165,19 @@ export function applyMerges(text, merges) {
   const pairs = merges.map(({ pair }) => pair);
   const ranks = rankMerges(pairs);
   const tokens = [...BYTES.values(), ...pairs.map(([a, b]) => a + b)];
-  return preTokenize(text).map((word) => mergeWord(word, ranks).map((token) => tokens[token]));
+  const known = new Map(); // a text repeats its words: each is merged once
+  return preTokenize(text).map((word) => {
+    if (!known.has(word)) known.set(word, mergeWord(word, ranks).map((token) => tokens[token]));
+    return known.get(word);
+  });
 }
 
 // How often each pair stands side by side in such lists: [{pair, count}, ...], the next merge first.
 export function pairFrequencies(pieces) {
   const table = new Map();
-  for (const tokens of pieces) count({ tokens, times: 1 }, table);
+  const seen = new Map(); // `applyMerges` gives the same list for the same word
+  for (const tokens of pieces) seen.set(tokens, (seen.get(tokens) ?? 0) + 1);
+  for (const [tokens, times] of seen) count({ tokens, times }, table);
   const sorted = [...table.values()].sort(inOrderOfMerging);
   return sorted.map(({ pair, count }) => ({ pair, count }));
 }
