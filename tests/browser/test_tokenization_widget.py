@@ -169,7 +169,7 @@ def test_any_text_on_a_telephone(page, view):
             assert "Type a text" in view.locator(".lm-status").inner_text()
     page.get_by_role("textbox").fill("y" * 10_001)
     view.get_by_text("Used are the first 10,000 characters.").wait_for()
-    page.evaluate("model.set('text', 'a\\\\ud800b')")
+    page.evaluate("model.set('text', 'a\\ud800b')")
     view.get_by_text("A text must hold no lone surrogates").first.wait_for()
     page.get_by_role("button", name="Next merge").click()
     assert view.locator(".lm-token").count() == 0
