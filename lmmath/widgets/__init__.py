@@ -8,6 +8,7 @@ from lmmath.widgets.attention import AttentionWidget
 from lmmath.widgets.geometry import GeometryWidget
 from lmmath.widgets.neurons import NeuronsWidget
 from lmmath.widgets.question import Choice, Number
+from lmmath.widgets.recurrence import RecurrenceWidget
 from lmmath.widgets.sampling import SamplingWidget
 from lmmath.widgets.scaling import ScalingWidget
 from lmmath.widgets.tokenization import TokenizationWidget
@@ -20,6 +21,7 @@ __all__ = [
     "GeometryWidget",
     "NeuronsWidget",
     "Number",
+    "RecurrenceWidget",
     "SamplingWidget",
     "ScalingWidget",
     "TokenizationWidget",

@@ -1,0 +1,214 @@
+// Chapter 2: a gradient goes back through time, in two recurrent networks and in an LSTM.
+import { dot, multiply, toNested } from "./mathematics.js";
+import { plot } from "./plot.js";
+import { element, fill, formatNumber, options, setTrait, slider, status, watch } from "./shared.js";
+
+const SIGMA = { min: 0.25, max: 8, step: 1.02, scale: "log" };
+const BIAS = { min: 0, max: 6, step: 0.1 };
+const LENGTHS = { from: 1e-20, to: 1e10 };
+
+// Each activation, its slope where its output is h, and the steepest slope that it has anywhere.
+const ACTIVATIONS = {
+  tanh: { bend: Math.tanh, slope: (h) => 1 - h * h, steepest: 1, label: "tanh" },
+  sigmoid: { bend: sigmoid, slope: (h) => h * (1 - h), steepest: 1 / 4, label: "sigmoid" },
+  none: { bend: (a) => a, slope: () => 1, steepest: 1, label: "none" },
+};
+
+function sigmoid(x) {
+  const decay = Math.exp(-Math.abs(x)); // no exponent above 0, so nothing overflows
+  return (x >= 0 ? 1 : decay) / (1 + decay);
+}
+
+// h_t = φ(x_t + h_{t-1} W + b)
+function rnn(inputs, w, b, activation) {
+  const { bend } = ACTIVATIONS[activation];
+  let h = b.map(() => 0);
+  return inputs.map((x) => (h = add(x, ...multiply([h], w), b).map(bend)));
+}
+
+function rnnGradientNorms(gradient, states, w, activation) {
+  const { slope } = ACTIVATIONS[activation];
+  const back = (g, t) => timesTransposed(g.map((gi, i) => gi * slope(states[t][i])), w);
+  return gradientNorms(gradient, states.length, back);
+}
+
+// All gates, candidates and cells: (i, f, g, o) = (σ, σ, tanh, σ)(x W_x + h W_h + b), c = f c + i g.
+function lstm(inputs, wX, wH, b) {
+  let h = wH.map(() => 0);
+  let c = h;
+  return inputs.map((x) => {
+    const sums = add(...multiply([x], wX), ...multiply([h], wH), b);
+    const part = (k) => sums.slice(k * h.length, (k + 1) * h.length);
+    const [i, f, o] = [0, 1, 3].map((k) => part(k).map(sigmoid));
+    const g = part(2).map(Math.tanh);
+    const step = { i, f, g, o, before: c };
+    c = c.map((_, j) => f[j] * c[j] + i[j] * g[j]);
+    step.shown = c.map(Math.tanh);
+    h = o.map((oj, j) => oj * step.shown[j]);
+    return step;
+  });
+}
+
+// The gradient of output and cell together, if the loss begins with `gradient` at the last output.
+function lstmGradientNorms(gradient, run, wH) {
+  const d = gradient.length;
+  const back = (both, t) => {
+    const { i, f, g, o, before, shown } = run[t];
+    const toSums = Array(4 * d);
+    const toCell = before.map((c, j) => {
+      const fromOutput = both[j];
+      const cell = both[d + j] + fromOutput * o[j] * (1 - shown[j] ** 2);
+      toSums[j] = cell * g[j] * i[j] * (1 - i[j]);
+      toSums[d + j] = cell * c * f[j] * (1 - f[j]);
+      toSums[2 * d + j] = cell * i[j] * (1 - g[j] ** 2);
+      toSums[3 * d + j] = fromOutput * shown[j] * o[j] * (1 - o[j]);
+      return cell * f[j];
+    });
+    return [...timesTransposed(toSums, wH), ...toCell];
+  };
+  return gradientNorms([...gradient, ...gradient.map(() => 0)], run.length, back);
+}
+
+// At distance k, the length after k steps back. Only the direction is carried, and the length kept
+// as a logarithm, so that no step underflows or overflows.
+function gradientNorms(gradient, n, back) {
+  let [logLength, direction] = split(gradient);
+  const norms = [Math.exp(logLength)];
+  for (let t = n - 1; t >= 0; t--) {
+    const [growth, next] = split(back(direction, t));
+    logLength += growth;
+    direction = next;
+    norms.push(Math.exp(logLength));
+  }
+  return norms;
+}
+
+function split(vector) {
+  const length = Math.hypot(...vector);
+  return [Math.log(length), length === 0 ? vector : vector.map((value) => value / length)];
+}
+
+function add(...vectors) {
+  return vectors[0].map((_, i) => vectors.reduce((sum, vector) => sum + vector[i], 0));
+}
+
+function timesTransposed(row, w) {
+  return w.map((other) => dot(row, other));
+}
+
+// All that the widget shows, from the traits alone.
+export function compute(model) {
+  const [inputs, weights, lstmWeights] = ["inputs", "weights", "lstm_weights"].map((name) =>
+    toNested(model.get(name)),
+  );
+  const [sigma, activation] = [model.get("sigma_max"), model.get("activation")];
+  const d = weights[0].length;
+  const last = Array(d).fill(1 / Math.sqrt(d)); // of length 1
+  const [random, orthogonal] = weights.map((direction) => {
+    const w = direction.map((row) => row.map((value) => sigma * value));
+    const sums = add(...w);
+    // A bias that lets sigmoids work around the middle of their range, where they are steepest.
+    const b = sums.map((sum) => (activation === "sigmoid" ? -sum / 2 : 0));
+    return rnnGradientNorms(last, rnn(inputs, w, b, activation), w, activation);
+  });
+  const distances = Array.from({ length: inputs.length + 1 }, (_, k) => k);
+  const growth = ACTIVATIONS[activation].steepest * sigma;
+  const forget = sigmoid(model.get("forget_bias"));
+  const b = Array.from({ length: 4 * d }, (_, j) => (d <= j && j < 2 * d ? model.get("forget_bias") : 0));
+  const [wX, wH] = lstmWeights;
+  return {
+    distances,
+    bound: distances.map((k) => growth ** k),
+    alongCell: distances.map((k) => forget ** k),
+    norms: {
+      random,
+      orthogonal,
+      ...(model.get("lstm") && { LSTM: lstmGradientNorms(last, lstm(inputs, wX, wH, b), wH) }),
+    },
+  };
+}
+
+function render({ model, el, signal }) {
+  const n = () => model.get("inputs").shape[0];
+  const steepest = () => ACTIVATIONS[model.get("activation")].steepest;
+  const figure = plot({
+    label: "Length of a gradient against the steps back",
+    x: { label: "steps back", from: 0, to: n() },
+    y: { label: "length of the gradient", ...LENGTHS, scale: "log" },
+    height: 260,
+  });
+  const curves = {
+    random: figure.line({ label: "random W" }),
+    orthogonal: figure.line({ label: "orthogonal W" }),
+    LSTM: figure.line({ label: "LSTM", dash: "9 3 2 3" }),
+  };
+  const bound = figure.line({ label: "bound (γσₘₐₓ)ᵏ", color: "ink", dash: "4 3" });
+  const alongCell = figure.line({ label: "cell alone, fᵏ", color: "green", dash: "1 3" });
+  const boundEnd = figure.handle({
+    label: "End of the bound, by which σₘₐₓ is set",
+    color: "ink",
+    y: { min: (SIGMA.min / 4) ** n(), max: SIGMA.max ** n(), step: 1.01 ** n() },
+    move: ({ y }) => setTrait(model, "sigma_max", within(SIGMA, y ** (1 / n()) / steepest(), 3)),
+    words: ({ y }) => `σₘₐₓ ${formatNumber(model.get("sigma_max"))}, bound ${formatNumber(y)}`,
+  });
+  const cellEnd = figure.handle({
+    label: "End of the cell’s line, by which the forget bias is set",
+    color: "green",
+    y: { min: sigmoid(BIAS.min) ** n(), max: sigmoid(BIAS.max) ** n(), step: 1.5 },
+    move: ({ y }) => setTrait(model, "forget_bias", within(BIAS, logit(y ** (1 / n())), 3)),
+    words: ({ y }) => `forget bias ${formatNumber(model.get("forget_bias"))}, ${formatNumber(y)} left`,
+  });
+  const activations = Object.entries(ACTIVATIONS).map(([value, { label }]) => ({ value, label }));
+  const bias = slider(model, "forget_bias", { label: "Forget bias", ...BIAS }, signal);
+  const words = status(signal);
+  const controls = element(
+    "div",
+    { className: "lm-controls" },
+    slider(model, "sigma_max", { label: "Largest singular value σₘₐₓ of W", ...SIGMA }, signal),
+    options(model, "activation", activations, "Activation", signal),
+    bias,
+  );
+  const beside = element("div", {}, controls, words.element);
+  fill(el, signal, element("div", { className: "lm-plots" }, figure.element, beside));
+  el.classList.add("lm-recurrence");
+
+  const update = () => {
+    const state = compute(model);
+    for (const [name, curve] of Object.entries(curves)) {
+      curve.show(name in state.norms);
+      if (name in state.norms) curve.draw(state.distances, state.norms[name]);
+    }
+    bound.draw(state.distances, state.bound);
+    boundEnd.draw(n(), state.bound.at(-1));
+    const shown = model.get("lstm");
+    bias.hidden = !shown;
+    alongCell.show(shown);
+    alongCell.draw(state.distances, state.alongCell);
+    cellEnd.draw(n(), shown ? state.alongCell.at(-1) : NaN);
+    const says = describe(state, steepest() * model.get("sigma_max"));
+    words.say(says);
+    figure.describe(says);
+  };
+  const traits = ["sigma_max", "activation", "lstm", "forget_bias"];
+  watch(model, ["inputs"], () => figure.axes({ x: { to: n() } }), signal);
+  watch(model, [...traits, "inputs", "weights", "lstm_weights"], update, signal);
+}
+
+const logit = (p) => Math.log(p / (1 - p));
+
+function within({ min, max }, value, digits) {
+  return Math.max(min, Math.min(max, Number(value.toPrecision(digits))));
+}
+
+function describe({ distances, norms, bound, alongCell }, growth) {
+  const end = (lengths) => formatNumber(lengths.at(-1), 2);
+  const limit = growth < 1 ? "must vanish" : growth > 1 ? "may grow or vanish" : "cannot grow";
+  const rnns = `${end(norms.random)} with the random W, ${end(norms.orthogonal)} with the orthogonal W`;
+  const cell = norms.LSTM ? `; in the LSTM ${end(norms.LSTM)}, where fᵏ is ${end(alongCell)}` : "";
+  return (
+    `γσₘₐₓ = ${formatNumber(growth)}: the gradient ${limit}. After ${distances.at(-1)} steps back ` +
+    `its length is ${rnns}${cell}; the bound is ${end(bound)}.`
+  );
+}
+
+export default { render };
