@@ -1,5 +1,5 @@
 // Chapter 2: a gradient goes back through time, in two recurrent networks and in an LSTM.
-import { dot, multiply, toNested } from "./mathematics.js";
+import { dot, toNested } from "./mathematics.js";
 import { plot } from "./plot.js";
 import { element, fill, formatNumber, options, setTrait, slider, status, watch } from "./shared.js";
 
@@ -22,22 +22,24 @@ function sigmoid(x) {
 // h_t = φ(x_t + h_{t-1} W + b)
 function rnn(inputs, w, b, activation) {
   const { bend } = ACTIVATIONS[activation];
+  const columns = transpose(w);
   let h = b.map(() => 0);
-  return inputs.map((x) => (h = add(x, ...multiply([h], w), b).map(bend)));
+  return inputs.map((x) => (h = add(x, times(h, columns), b).map(bend)));
 }
 
 function rnnGradientNorms(gradient, states, w, activation) {
   const { slope } = ACTIVATIONS[activation];
-  const back = (g, t) => timesTransposed(g.map((gi, i) => gi * slope(states[t][i])), w);
+  const back = (g, t) => times(g.map((gi, i) => gi * slope(states[t][i])), w);
   return gradientNorms(gradient, states.length, back);
 }
 
 // All gates, candidates and cells: (i, f, g, o) = (σ, σ, tanh, σ)(x W_x + h W_h + b), c = f c + i g.
 function lstm(inputs, wX, wH, b) {
+  const [fromInput, fromOutput] = [transpose(wX), transpose(wH)];
   let h = wH.map(() => 0);
   let c = h;
   return inputs.map((x) => {
-    const sums = add(...multiply([x], wX), ...multiply([h], wH), b);
+    const sums = add(times(x, fromInput), times(h, fromOutput), b);
     const part = (k) => sums.slice(k * h.length, (k + 1) * h.length);
     const [i, f, o] = [0, 1, 3].map((k) => part(k).map(sigmoid));
     const g = part(2).map(Math.tanh);
@@ -64,7 +66,7 @@ function lstmGradientNorms(gradient, run, wH) {
       toSums[3 * d + j] = fromOutput * shown[j] * o[j] * (1 - o[j]);
       return cell * f[j];
     });
-    return [...timesTransposed(toSums, wH), ...toCell];
+    return [...times(toSums, wH), ...toCell];
   };
   return gradientNorms([...gradient, ...gradient.map(() => 0)], run.length, back);
 }
@@ -92,8 +94,13 @@ function add(...vectors) {
   return vectors[0].map((_, i) => vectors.reduce((sum, vector) => sum + vector[i], 0));
 }
 
-function timesTransposed(row, w) {
-  return w.map((other) => dot(row, other));
+// A row times the matrix that has these columns.
+function times(row, columns) {
+  return columns.map((column) => dot(row, column));
+}
+
+function transpose(w) {
+  return w[0].map((_, c) => w.map((row) => row[c]));
 }
 
 // All that the widget shows, from the traits alone.
@@ -131,6 +138,8 @@ export function compute(model) {
 function render({ model, el, signal }) {
   const n = () => model.get("inputs").shape[0];
   const steepest = () => ACTIVATIONS[model.get("activation")].steepest;
+  // Where the end of a line can be taken, if each step multiplies by a factor from `low` to `high`.
+  const ends = (low, high) => ({ min: Math.max(low ** n(), 1e-150), max: Math.min(high ** n(), 1e150) });
   const figure = plot({
     label: "Length of a gradient against the steps back",
     x: { label: "steps back", from: 0, to: n() },
@@ -147,14 +156,14 @@ function render({ model, el, signal }) {
   const boundEnd = figure.handle({
     label: "End of the bound, by which σₘₐₓ is set",
     color: "ink",
-    y: { min: (SIGMA.min / 4) ** n(), max: SIGMA.max ** n(), step: 1.01 ** n() },
+    y: { ...ends(SIGMA.min / 4, SIGMA.max), step: 1.01 ** n() },
     move: ({ y }) => setTrait(model, "sigma_max", within(SIGMA, y ** (1 / n()) / steepest(), 3)),
     words: ({ y }) => `σₘₐₓ ${formatNumber(model.get("sigma_max"))}, bound ${formatNumber(y)}`,
   });
   const cellEnd = figure.handle({
     label: "End of the cell’s line, by which the forget bias is set",
     color: "green",
-    y: { min: sigmoid(BIAS.min) ** n(), max: sigmoid(BIAS.max) ** n(), step: 1.5 },
+    y: { ...ends(sigmoid(BIAS.min), sigmoid(BIAS.max)), step: 1.5 },
     move: ({ y }) => setTrait(model, "forget_bias", within(BIAS, logit(y ** (1 / n())), 3)),
     words: ({ y }) => `forget bias ${formatNumber(model.get("forget_bias"))}, ${formatNumber(y)} left`,
   });
