@@ -7,6 +7,7 @@ Python's stay in step; on a published page there is no Python, and it works all 
 from lmmath.widgets.attention import AttentionWidget
 from lmmath.widgets.geometry import GeometryWidget
 from lmmath.widgets.neurons import NeuronsWidget
+from lmmath.widgets.positions import PositionsWidget
 from lmmath.widgets.question import Choice, Number
 from lmmath.widgets.recurrence import RecurrenceWidget
 from lmmath.widgets.sampling import SamplingWidget
@@ -21,6 +22,7 @@ __all__ = [
     "GeometryWidget",
     "NeuronsWidget",
     "Number",
+    "PositionsWidget",
     "RecurrenceWidget",
     "SamplingWidget",
     "ScalingWidget",

@@ -382,7 +382,7 @@ function legendEntry(label, kind, { color, marker }, shapes) {
   return element("li", {}, swatch, label);
 }
 
-function svg(tag, attributes = {}, ...children) {
+export function svg(tag, attributes = {}, ...children) {
   const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
   set(made, attributes);
   made.append(...children);
