@@ -120,28 +120,57 @@ export function compute(model) {
   });
   const distances = Array.from({ length: inputs.length + 1 }, (_, k) => k);
   const growth = ACTIVATIONS[activation].steepest * sigma;
-  const forget = sigmoid(model.get("forget_bias"));
-  const b = Array.from({ length: 4 * d }, (_, j) => (d <= j && j < 2 * d ? model.get("forget_bias") : 0));
+  const bias = model.get("forget_bias");
+  const biases = [0, bias, 0, 0].flatMap((value) => Array(d).fill(value)); // of i, f, g, o
   const [wX, wH] = lstmWeights;
   return {
     distances,
+    growth,
     bound: distances.map((k) => growth ** k),
-    alongCell: distances.map((k) => forget ** k),
+    alongCell: distances.map((k) => sigmoid(bias) ** k),
     norms: {
       random,
       orthogonal,
-      ...(model.get("lstm") && { LSTM: lstmGradientNorms(last, lstm(inputs, wX, wH, b), wH) }),
+      ...(model.get("lstm") && { LSTM: lstmGradientNorms(last, lstm(inputs, wX, wH, biases), wH) }),
     },
   };
 }
 
 function render({ model, el, signal }) {
+  const figure = lengthsPlot(model, signal);
+  const activations = Object.entries(ACTIVATIONS).map(([value, { label }]) => ({ value, label }));
+  const bias = slider(model, "forget_bias", { label: "Forget bias", ...BIAS }, signal);
+  const controls = element(
+    "div",
+    { className: "lm-controls" },
+    slider(model, "sigma_max", { label: "Largest singular value σₘₐₓ of W", ...SIGMA }, signal),
+    options(model, "activation", activations, "Activation", signal),
+    bias,
+  );
+  const words = status(signal);
+  const beside = element("div", {}, controls, words.element);
+  fill(el, signal, element("div", { className: "lm-plots" }, figure.element, beside));
+  el.classList.add("lm-recurrence");
+
+  const update = () => {
+    const state = compute(model);
+    bias.hidden = !model.get("lstm");
+    figure.draw(state);
+    const says = describe(state);
+    words.say(says);
+    figure.describe(says);
+  };
+  const traits = ["sigma_max", "activation", "lstm", "forget_bias"];
+  watch(model, [...traits, "inputs", "weights", "lstm_weights"], update, signal);
+}
+
+// The curves, and two straight lines whose ends can be taken hold of.
+function lengthsPlot(model, signal) {
   const n = () => model.get("inputs").shape[0];
-  const steepest = () => ACTIVATIONS[model.get("activation")].steepest;
-  // Where the end of a line can be taken, if each step multiplies by a factor from `low` to `high`.
+  // Where the end of a line can be, if each step multiplies by a factor from `low` to `high`.
   const ends = (low, high) => ({ min: Math.max(low ** n(), 1e-150), max: Math.min(high ** n(), 1e150) });
   const figure = plot({
-    label: "Length of a gradient against the steps back",
+    label: "",
     x: { label: "steps back", from: 0, to: n() },
     y: { label: "length of the gradient", ...LENGTHS, scale: "log" },
     height: 260,
@@ -157,59 +186,44 @@ function render({ model, el, signal }) {
     label: "End of the bound, by which σₘₐₓ is set",
     color: "ink",
     y: { ...ends(SIGMA.min / 4, SIGMA.max), step: 1.01 ** n() },
-    move: ({ y }) => setTrait(model, "sigma_max", within(SIGMA, y ** (1 / n()) / steepest(), 3)),
+    move({ y }) {
+      const { steepest } = ACTIVATIONS[model.get("activation")];
+      setTrait(model, "sigma_max", within(SIGMA, y ** (1 / n()) / steepest));
+    },
     words: ({ y }) => `σₘₐₓ ${formatNumber(model.get("sigma_max"))}, bound ${formatNumber(y)}`,
   });
   const cellEnd = figure.handle({
     label: "End of the cell’s line, by which the forget bias is set",
     color: "green",
     y: { ...ends(sigmoid(BIAS.min), sigmoid(BIAS.max)), step: 1.5 },
-    move: ({ y }) => setTrait(model, "forget_bias", within(BIAS, logit(y ** (1 / n())), 3)),
+    move: ({ y }) => setTrait(model, "forget_bias", within(BIAS, logit(y ** (1 / n())))),
     words: ({ y }) => `forget bias ${formatNumber(model.get("forget_bias"))}, ${formatNumber(y)} left`,
   });
-  const activations = Object.entries(ACTIVATIONS).map(([value, { label }]) => ({ value, label }));
-  const bias = slider(model, "forget_bias", { label: "Forget bias", ...BIAS }, signal);
-  const words = status(signal);
-  const controls = element(
-    "div",
-    { className: "lm-controls" },
-    slider(model, "sigma_max", { label: "Largest singular value σₘₐₓ of W", ...SIGMA }, signal),
-    options(model, "activation", activations, "Activation", signal),
-    bias,
-  );
-  const beside = element("div", {}, controls, words.element);
-  fill(el, signal, element("div", { className: "lm-plots" }, figure.element, beside));
-  el.classList.add("lm-recurrence");
-
-  const update = () => {
-    const state = compute(model);
-    for (const [name, curve] of Object.entries(curves)) {
-      curve.show(name in state.norms);
-      if (name in state.norms) curve.draw(state.distances, state.norms[name]);
-    }
-    bound.draw(state.distances, state.bound);
-    boundEnd.draw(n(), state.bound.at(-1));
-    const shown = model.get("lstm");
-    bias.hidden = !shown;
-    alongCell.show(shown);
-    alongCell.draw(state.distances, state.alongCell);
-    cellEnd.draw(n(), shown ? state.alongCell.at(-1) : NaN);
-    const says = describe(state, steepest() * model.get("sigma_max"));
-    words.say(says);
-    figure.describe(says);
-  };
-  const traits = ["sigma_max", "activation", "lstm", "forget_bias"];
   watch(model, ["inputs"], () => figure.axes({ x: { to: n() } }), signal);
-  watch(model, [...traits, "inputs", "weights", "lstm_weights"], update, signal);
+  return {
+    ...figure,
+    draw(state) {
+      for (const [name, curve] of Object.entries(curves)) {
+        curve.show(name in state.norms);
+        if (name in state.norms) curve.draw(state.distances, state.norms[name]);
+      }
+      bound.draw(state.distances, state.bound);
+      boundEnd.draw(n(), state.bound.at(-1));
+      const shown = "LSTM" in state.norms;
+      alongCell.show(shown);
+      alongCell.draw(state.distances, state.alongCell);
+      cellEnd.draw(n(), shown ? state.alongCell.at(-1) : NaN); // without a place it is hidden
+    },
+  };
 }
 
 const logit = (p) => Math.log(p / (1 - p));
 
-function within({ min, max }, value, digits) {
-  return Math.max(min, Math.min(max, Number(value.toPrecision(digits))));
+function within({ min, max }, value) {
+  return Math.max(min, Math.min(max, Number(value.toPrecision(3))));
 }
 
-function describe({ distances, norms, bound, alongCell }, growth) {
+function describe({ distances, norms, growth, bound, alongCell }) {
   const end = (lengths) => formatNumber(lengths.at(-1), 2);
   const limit = growth < 1 ? "must vanish" : growth > 1 ? "may grow or vanish" : "cannot grow";
   const rnns = `${end(norms.random)} with the random W, ${end(norms.orthogonal)} with the orthogonal W`;

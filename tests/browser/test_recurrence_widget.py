@@ -50,8 +50,9 @@ def assert_shows_lmmaths_numbers(page, widget, *changes):
             setattr(widget, name, value)
         close(state["bound"], widget.bound)
         close(state["alongCell"], widget.along_cell)
-        assert state["norms"].keys() == widget.norms.keys()
-        for name, expected in widget.norms.items():
+        norms = widget.norms
+        assert state["norms"].keys() == norms.keys()
+        for name, expected in norms.items():
             # Where a small change becomes large, so does the rounding of the states.
             close(state["norms"][name], expected, 1e-12 * max(1, expected.max() ** 2))
 
@@ -60,11 +61,11 @@ def test_numbers_are_lmmaths(page, mount):
     changes = [
         {"activation": activation, "sigma_max": sigma, "lstm": sigma < 2, "forget_bias": 2 * sigma / 3}
         for activation in ("tanh", "sigmoid", "none")
-        for sigma in (0.25, 0.9, 1.5, 8)
+        for sigma in (0.25, 1.1, 8)
     ]  # fmt: skip
     for widget in (
         RecurrenceWidget(), networks(30, 7), networks(1, 1), networks(20, 5, size=0),
-        networks(150, 2, size=0.3),
+        networks(100, 2, size=0.3),
     ):  # fmt: skip
         mount(widget)
         assert_shows_lmmaths_numbers(page, widget, *changes)
