@@ -128,7 +128,8 @@ function describe({ tokens, tokenizer }, query, weights, shares) {
   const name = (i) => `“${nameOf(tokens[i], tokenizer)}”`;
   const order = weights.map((_, i) => i).sort((a, b) => weights[b] - weights[a]);
   const most = order.slice(0, 3).filter((i) => weights[i] > 0);
-  const looks = `${name(query)} attends to ${most.map((i) => `${name(i)} ${weights[i].toFixed(2)}`).join(", ")}`;
+  const parts = most.map((i) => `${name(i)} ${weights[i].toFixed(2)}`);
+  const looks = `${name(query)} attends to ${parts.join(", ")}`;
   const source = shares.reduce((best, share, i) => (share > shares[best] ? i : best), 0);
   if (source === order[0]) return `${looks}.`;
   const percent = Math.round(100 * shares[source]);
@@ -147,7 +148,7 @@ function legend() {
 
 // The heat map with the names of tokens beside it, as far as there is room. A click on a row picks it.
 function labelledMap(pick) {
-  const map = heatMap("Heat map of all weights: a row for each token that attends, a column for each attended to");
+  const map = heatMap("Heat map: a row for each token that attends, a column for each that is attended to");
   const rowMark = element("div", { className: "lm-row-mark" });
   const rowLabels = element("div", { className: "lm-row-labels", ariaHidden: "true" });
   const columnLabels = element("div", { className: "lm-column-labels", ariaHidden: "true" });

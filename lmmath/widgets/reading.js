@@ -37,17 +37,21 @@ export function positionOf(place, count) {
 export function followText(model, { show, fail }, signal) {
   let reader;
   let read; // the model that the reader has
+  let latest = 0;
   const update = async () => {
+    latest += 1;
+    const turn = latest;
     let reading;
     try {
       const { gpt, tokenizer, config } = loadModel(model);
       if (gpt !== read) [reader, read] = [gpt.reader(), gpt];
       const text = tokenize(model.get("text"), { tokenizer, config });
       await reader.readAll(text.tokens, { signal });
+      if (turn !== latest) return;
       const layers = text.tokens.map((_, i) => reader.trace(i)); // the reader may go on meanwhile
       reading = { gpt, tokenizer, layers, ...text };
     } catch (error) {
-      if (error.name !== "AbortError") fail(error.message);
+      if (turn === latest && error.name !== "AbortError") fail(error.message);
       return;
     }
     show(reading);

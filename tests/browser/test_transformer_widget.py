@@ -36,6 +36,17 @@ async (text) => {
 }
 """
 
+# A long text, and before it is read another, which cannot be: the first must not come after it.
+OVERTAKE = """
+async (text) => {
+  model.set("text", text);
+  model.set("text", "half a sign: \\ud83e");
+  const { loadModel } = await import("/language_model.js");
+  const { gpt } = loadModel(model);
+  await gpt.reader().readAll(Array.from({ length: 128 }, (_, i) => i)); // takes as long as the first
+}
+"""
+
 
 @pytest.fixture
 def view(mount):
@@ -170,8 +181,9 @@ def test_any_text_is_text_and_nothing_breaks(page, mount):
         if len(text) == 10_000:
             note = "The model sees 128 tokens at most: 9,873 more are left out."
             assert note in view.inner_text()
-    page.evaluate("model.set('text', 'half a sign: \\ud83e')")
-    expect(view.locator(".lm-status > :first-child")).to_contain_text("lone surrogates")
+    said = view.locator(".lm-status > :first-child")
+    page.evaluate(OVERTAKE, LONG)
+    expect(said).to_contain_text("lone surrogates")
     page.evaluate("(text) => model.set('text', text)", widget.text)
     shows(view, widget)
 
