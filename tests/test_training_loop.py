@@ -359,8 +359,8 @@ def power_cut(context, step):
             raise Stop
         return learn(learner, windows)
 
-    learn = loop._Learner.learn
-    context.setattr(loop._Learner, "learn", cut)
+    learn = loop.Learner.learn
+    context.setattr(loop.Learner, "learn", cut)
 
 
 def test_many_stops_are_as_none(tmp_path, monkeypatch, uninterrupted):

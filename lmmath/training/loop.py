@@ -228,7 +228,7 @@ def train(
         starts=valid_starts,
     )
     with _processes() as (rank, n_processes, device):
-        learner = _Learner(checkpoint, settings, n_processes, device)
+        learner = Learner(checkpoint, settings, n_processes, device)
         record = partial(_record, directory, checkpoint, settings, progress, validate)
         with record() if rank == 0 else nullcontext() as recorder:
             for step in range(learner.step + 1, settings.n_steps + 1):
@@ -351,7 +351,7 @@ def evaluate(params, tokens, config, batch_size=32, starts=None):
     return total / float(edges[-1] - edges[0])
 
 
-class _Learner:
+class Learner:
     """The parameters on their device, and the step that changes them."""
 
     def __init__(self, checkpoint, settings, n_processes, device):
@@ -373,6 +373,7 @@ class _Learner:
 
     @property
     def step(self):
+        """Count the updates so far."""
         return self.optimizer["step"]
 
     def learn(self, windows):
