@@ -68,12 +68,10 @@ function render({ model, el, signal }) {
     words.say(says);
     curve.describe(`The dot product by distance. ${says}`);
   };
-  const build = () => {
-    text.build(get("d_model"), get("base"));
-    curve.build(get("d_model"), get("base"));
-    dials.build(get("d_model") / 2);
-  };
-  watch(model, ["d_model", "base"], build, signal);
+  const build = () => [text, curve, dials].forEach(({ build }) => build(get("d_model")));
+  const turn = () => [text, curve].forEach(({ turn }) => turn(get("d_model"), get("base")));
+  watch(model, ["d_model"], build, signal);
+  watch(model, ["d_model", "base"], turn, signal);
   watch(model, ["p", "q", "d_model", "base"], show, signal);
 }
 
@@ -126,9 +124,11 @@ function alongText(model) {
   const height = (i, sine) => i + 0.5 + 0.4 * sine;
   return {
     element: figure.element,
-    build(d, base) {
+    build(d) {
       rows = d / 2;
       figure.axes({ y: { to: rows } });
+    },
+    turn(d, base) {
       const xs = Array.from({ length: 2 * LAST + 1 }, (_, k) => k / 2);
       const lines = frequencies(d, base).map((speed, i) => xs.map((x) => height(i, Math.sin(x * speed))));
       sines.draw(lines.flatMap(() => [...xs, NaN]), lines.flatMap((ys) => [...ys, NaN]));
@@ -171,10 +171,8 @@ function byDistance(model) {
   return {
     element: figure.element,
     describe: figure.describe,
-    build(d, base) {
-      figure.axes({ y: { from: -d / 2, to: d / 2 } });
-      line.draw(POSITIONS, dotProducts(d, base));
-    },
+    build: (d) => figure.axes({ y: { from: -d / 2, to: d / 2 } }),
+    turn: (d, base) => line.draw(POSITIONS, dotProducts(d, base)),
     draw: point.draw,
   };
 }
@@ -200,8 +198,8 @@ function clocks() {
   };
   return {
     element: element("div", {}, title, list),
-    build(count) {
-      faces = Array.from({ length: count }, face);
+    build(d) {
+      faces = Array.from({ length: d / 2 }, face);
       list.replaceChildren(...faces.map(({ item }) => item));
     },
     draw(atP, atQ) {
