@@ -37,8 +37,6 @@ class place_of_formulas(nodes.General, nodes.Element):  # noqa: N801  (docutils'
 def fill(app, doctree, docname):
     """Put the formulas into their places."""
     for place in list(doctree.findall(place_of_formulas)):
-        # Sphinx, which looked for mathematics before, would not load what typesets it.
-        app.env.get_domain("math").data["has_equations"][docname] = True
         chapter = place["chapter"]
         entries = [
             _entry(app, docname, chapter, function)

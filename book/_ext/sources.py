@@ -1,9 +1,13 @@
 """Put the package's source and its tests on the site, a page for each file, a line for each link.
 
-So that a reader can open what a chapter imports wherever the site is, without a repository.
+So that a reader can open what a chapter imports wherever the site is, without a repository. Each
+notebook's page lists the files it imports.
 """
 
+import ast
 from pathlib import Path
+
+import nbformat
 
 ROOT = Path(__file__).parents[2]
 FILES = [
@@ -49,7 +53,51 @@ def pages(app):
         )
 
 
+def imported_files(notebook):
+    """List the package's files that the cells of a notebook import, in their order.
+
+    >>> chapter = nbformat.read(ROOT / "book" / "03-attention.ipynb", as_version=4)
+    >>> [path.relative_to(ROOT).as_posix() for path in imported_files(chapter)][:2]
+    ['lmmath/figures.py', 'lmmath/handmade.py']
+    """
+    cells = (cell.source for cell in notebook.cells if cell.cell_type == "code")
+    names = [
+        name
+        for cell in cells
+        for node in ast.walk(ast.parse(cell))
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "lmmath"
+        for name in _modules(node)
+    ]
+    return list(dict.fromkeys(filter(None, map(_file_of, names))))
+
+
+def _modules(node):
+    """Name what may be modules: in ``from lmmath import figures``, the names."""
+    if node.module == "lmmath":
+        return [f"lmmath.{alias.name}" for alias in node.names]
+    return [node.module]
+
+
+def _file_of(module):
+    path = ROOT / module.replace(".", "/")
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate in FILES:
+            return candidate
+    return None
+
+
+def list_imports(app, pagename, templatename, context, doctree):
+    """Give the page's template the files, each with its address."""
+    path = Path(app.srcdir, f"{pagename}.ipynb")
+    files = imported_files(nbformat.read(path, as_version=4)) if path.exists() else []
+    context["imported_files"] = [
+        (file.relative_to(ROOT).as_posix(), context["pathto"](page_name(file)))
+        for file in files
+    ]
+
+
 def setup(app):
     """Register the extension."""
     app.connect("html-collect-pages", pages)
+    app.connect("html-page-context", list_imports)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -3,7 +3,8 @@
 The theme's sheets are made for any site: of their 400 kB this book uses a tenth, and a browser
 shows nothing before it has read them all. So the rules that can apply to no page are left out, the
 rest is one file, and a ``style="..."`` becomes a rule too, since a strict
-``Content-Security-Policy`` allows none on a page.
+``Content-Security-Policy`` allows none on a page. Highlighted code is full of marks that no rule
+colours: they go as well.
 """
 
 import hashlib
@@ -28,6 +29,7 @@ SHEETS = [  # patterns, in the order in which later rules win
 ]
 _ICON_FONT = "vendor/fontawesome"  # book.css has its own icons
 _STYLE = re.compile(r' (?:data-)?style="([^"]*)"')
+_TOKEN = re.compile(r'<span class="(\w{1,3})">([^<]*)</span>')
 _FUNCTION = re.compile(r":(?:not|is|where|has)\([^()]*(?:\([^()]*\))?[^()]*\)")
 _NAMES = re.compile(r"[.#](-?[A-Za-z_](?:[\w-]|\\.)*)")
 
@@ -113,8 +115,10 @@ def write_sheet(app, error):
     css = "\n".join([*rules, *style_rules(pages.values())])
     (static / NAME).write_text(css, "utf-8")
     version = hashlib.sha256(css.encode()).hexdigest()[:8]
+    styled = set(_NAMES.findall(css))
     for path, page in pages.items():
         page = _STYLE.sub(r' data-style="\1"', page)
+        page = _TOKEN.sub(lambda found: found[found[1] not in styled and 2], page)
         page = re.sub(rf"{NAME}(\?v=\w+)?", f"{NAME}?v={version}", page)
         path.write_text(page, "utf-8")
 
