@@ -14,6 +14,8 @@ from playwright.sync_api import sync_playwright
 ROOT = Path(__file__).parents[2]
 # The second keeps the browser's own services, which no page can see, from looking for a network.
 ARGUMENTS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+# What the README tells a publisher to send, so no page needs more.
+POLICY = "default-src 'self'"
 SITE = ROOT / "_build" / "html"
 WIDGETS = ROOT / "lmmath" / "widgets"
 # A widget alone on a page, with a model that has what anywidget's front end asks for.
@@ -67,10 +69,16 @@ class _QuietHandler(SimpleHTTPRequestHandler):
         pass
 
 
+class _StrictHandler(_QuietHandler):
+    def end_headers(self):
+        self.send_header("Content-Security-Policy", POLICY)
+        super().end_headers()
+
+
 @contextmanager
-def serving(folder):
+def serving(folder, handler=_QuietHandler):
     """Serve a folder on localhost, and give its address."""
-    handler = functools.partial(_QuietHandler, directory=folder)
+    handler = functools.partial(handler, directory=folder)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
@@ -96,10 +104,10 @@ def chromium():
 
 @pytest.fixture(scope="session")
 def site():
-    """The address of the built book."""
+    """The address of the built book, served as strictly as the README proposes."""
     if not (SITE / "index.html").exists():
         pytest.fail("the site is not built: run `make book`")
-    with serving(SITE) as address:
+    with serving(SITE, _StrictHandler) as address:
         yield address
 
 

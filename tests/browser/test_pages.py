@@ -1,38 +1,81 @@
-"""Every page of the built site: whole by itself, at any width, in both themes."""
+"""Every page of the built site: whole by itself, for all readers, at any width, in both themes."""
 
 from pathlib import Path
 
+import axe_playwright_python
 import pytest
 
 SITE = Path(__file__).parents[2] / "_build" / "html"
 PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.glob("*.html"))
+CHAPTERS = [name for name in PAGES if name[:2].isdigit()]
+AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text("utf-8")
+# Code is the same everywhere: one page with all its kinds is enough for its colours.
+CHECK = """
+async ({ rules, withCode }) => {
+  const { violations } = await axe.run(
+    { exclude: withCode ? [] : [[".highlight"], [".cell_output pre"]] },
+    {
+      runOnly: rules
+        ? { type: "rule", values: rules }
+        : { type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] },
+      rules: rules ? {} : { "label-content-name-mismatch": { enabled: true } },
+      resultTypes: ["violations"],
+      preload: false,
+    },
+  );
+  return violations.map(({ id, nodes }) => [id, nodes.map((node) => node.html.slice(0, 200))]);
+}
+"""
 
 
 def test_there_are_pages():
     assert {"index.html", "03-attention.html", "references.html"} <= set(PAGES)
+    assert len(CHAPTERS) == 10
 
 
 @pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 360])
-def test_a_page_makes_no_outside_request_and_does_not_scroll_sideways(
-    new_page, site, name, theme, width
-):
-    page = new_page(viewport={"width": width, "height": 800}, color_scheme=theme)
-    page.goto(f"{site}/{name}", wait_until="networkidle")
+def test_a_page_is_whole_and_for_all(new_page, site, name):
+    """Strict, without requests outside (both by ``new_page``), accessible, never sideways."""
+    page = new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
+    page.set_default_timeout(60_000)
+    page.goto(f"{site}/{name}")
+    start_widgets(page)
+    assert not runs_sideways(page)
+    assert_pictures_have_alternative_text(page)
+    assert page.locator("main .math code, .temml-error").count() == 0
+    page.evaluate(AXE)
+    with_code = name == "03-attention.html"
+    assert page.evaluate(CHECK, {"rules": None, "withCode": with_code}) == []
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+    # as wide as a telephone, and as a laptop's screen at 200 %
+    for width in [640, 360]:
+        page.set_viewport_size({"width": width, "height": 800})
+        assert not runs_sideways(page)
+    dark = ["color-contrast", "scrollable-region-focusable", "target-size"]
+    page.wait_for_function(
+        "[...document.querySelectorAll('.math-scroll')].every((one) =>"
+        " !one.checkVisibility({ contentVisibilityAuto: true })"
+        " || (one.scrollWidth > one.clientWidth) === (one.tabIndex === 0))"
+    )
+    assert page.evaluate(CHECK, {"rules": dark, "withCode": with_code}) == []
+
+
+def start_widgets(page):
     for widget in page.locator(".live-widget").all():
         widget.scroll_into_view_if_needed()
-    page.wait_for_function("!document.querySelector('.live-widget:not([data-state])')")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.wait_for_function("!document.querySelector('.live-widget:not([data-state=live])')")
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_pictures_have_alternative_text(page, site, name):
-    page.goto(f"{site}/{name}")
-    for picture in page.locator("main figure svg").all():
-        assert len(picture.get_attribute("aria-label")) > 20
-    for image in page.locator("main img").all():
-        assert image.get_attribute("alt")
+def runs_sideways(page):
+    return page.evaluate("document.documentElement.scrollWidth > innerWidth")
+
+
+def assert_pictures_have_alternative_text(page):
+    svgs = page.locator("main figure svg")
+    texts = svgs.evaluate_all("all => all.map((one) => one.getAttribute('aria-label') ?? '')")
+    assert all(len(text) > 20 for text in texts)
+    assert page.locator("main img:not([alt])").count() == 0
 
 
 def test_the_chapter_has_its_pictures_and_its_widget(page, site):
@@ -43,31 +86,75 @@ def test_the_chapter_has_its_pictures_and_its_widget(page, site):
     assert page.locator(".live-widget").count() == 3
 
 
-@pytest.mark.parametrize("name", [name for name in PAGES if name[0] in "01f"])
-def test_mathematics_is_typeset_without_errors(page, site, name):
+def test_formulas_are_set_and_numbered(page, site):
+    page.goto(f"{site}/03-attention.html")
+    assert page.locator("main math").count() > 50
+    numbered = page.locator("#equation-3-1")
+    assert numbered.locator(".eqno").text_content() == "(3.1)"
+    assert numbered.locator("math").count() == 1
+
+
+def test_nothing_moves_when_widgets_start(new_page, site):
+    page = new_page(viewport={"width": 412, "height": 823})
+    page.add_init_script("""
+        window.shift = 0;
+        new PerformanceObserver((list) => {
+          for (const { value, hadRecentInput } of list.getEntries()) if (!hadRecentInput) shift += value;
+        }).observe({ type: "layout-shift", buffered: true });
+    """)
+    page.goto(f"{site}/index.html", wait_until="networkidle")
+    start_widgets(page)
+    assert page.evaluate("shift") < 0.02
+
+
+def test_search_finds_formulas_by_their_names(page, site):
+    for words, found in [("softmax", "Attention"), ("rotary_embedding", "Positions")]:
+        page.goto(f"{site}/search.html?q={words}")
+        page.locator("#search-results li a", has_text=found).first.wait_for()
+
+
+def test_a_reader_gets_about_by_keyboard(page, site):
+    page.goto(f"{site}/03-attention.html")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to main content"
+    page.keyboard.press("Control+k")
+    page.locator("#pst-search-dialog input").wait_for()
+    page.keyboard.press("Escape")
+    switch = page.locator(".theme-switch-button")
+    switch.focus()
+    assert switch.evaluate("one => getComputedStyle(one).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_a_printed_page_has_pictures_and_no_sidebars(page, site):
+    page.goto(f"{site}/03-attention.html")
+    start_widgets(page)
+    page.emulate_media(media="print")
+    assert page.locator(".live-widget-picture").first.is_visible()
+    for hidden in (".live-widget-view", "#pst-primary-sidebar", ".bd-header-article"):
+        assert not page.locator(hidden).first.is_visible()
+
+
+def test_a_page_offers_its_notebook_and_the_sources_it_imports(page, site):
+    page.goto(f"{site}/03-attention.html")
+    notebook = page.locator("a[download]").get_attribute("href")
+    assert notebook == "_sources/03-attention.ipynb"
+    assert (SITE / notebook).exists()
+    sources = page.locator(".imported-files a").all_text_contents()
+    assert "lmmath/attention.py" in sources
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_chapter_is_light(page, site, name):
+    """Less than 250 KiB as a server sends it, the models' weights aside."""
+    import gzip
+
+    sizes = {}
+    page.on("response", lambda reply: sizes.setdefault(reply.url, len(gzip.compress(reply.body(), 6))))
     page.goto(f"{site}/{name}", wait_until="networkidle")
-    page.wait_for_function("document.querySelectorAll('mjx-container').length > 0")
-    assert page.locator("mjx-merror, [data-mjx-error]").count() == 0
-
-
-def test_every_link_of_the_index_of_formulas_leads_to_its_line(page, site):
-    page.goto(f"{site}/formulas.html")
-    addresses = page.locator(".formula-links a").evaluate_all(
-        "all => all.map((a) => a.href)"
-    )
-    assert len(addresses) > 200
-    for address, *anchors in _by_page(addresses).items():
-        page.goto(address)
-        (anchors,) = anchors
-        missing = page.evaluate(
-            "ids => ids.filter((id) => !document.getElementById(id))", sorted(anchors)
-        )
-        assert missing == [], address
-
-
-def _by_page(addresses):
-    pages = {}
-    for address in addresses:
-        page, _, anchor = address.partition("#")
-        pages.setdefault(page, set()).add(anchor)
-    return pages
+    start_widgets(page)
+    page.wait_for_load_state("networkidle")
+    assert sum(size for url, size in sizes.items() if not url.endswith(".bin")) < 250 * 1024
