@@ -58,12 +58,18 @@ class CompressingHandler(SimpleHTTPRequestHandler):
 def main():
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("pages", nargs="*", help="names without .html; default: the chapters")
-    parser.add_argument("--runs", type=int, default=3, help="how often each (default 3)")
+    parser.add_argument(
+        "pages", nargs="*", help="names without .html; default: the chapters"
+    )
+    parser.add_argument(
+        "--runs", type=int, default=3, help="how often each (default 3)"
+    )
     arguments = parser.parse_args()
     program, chromium = shutil.which("lighthouse"), browser.find()
     if program is None:
-        sys.exit("Lighthouse is not installed: npm install --global lighthouse (it needs Node).")
+        sys.exit(
+            "Lighthouse is not installed: npm install --global lighthouse (it needs Node)."
+        )
     if chromium is None:
         sys.exit(browser.HELP)
     pages = arguments.pages or sorted(path.stem for path in SITE.glob("[01]*-*.html"))
@@ -72,14 +78,18 @@ def main():
     with ThreadingHTTPServer(("127.0.0.1", 0), _handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"http://127.0.0.1:{server.server_port}"
-        print(f"{'page':18}{''.join(f'{score:>16}' for score in SCORES)}{'KiB':>8}{'shift':>8}")
+        print(
+            f"{'page':18}{''.join(f'{score:>16}' for score in SCORES)}{'KiB':>8}{'shift':>8}"
+        )
         for page in pages:
             runs = [
                 measure(program, chromium, f"{address}/{page}.html")
                 for _ in range(arguments.runs)
             ]
             scores, sizes, shifts = zip(*runs, strict=True)
-            medians = [statistics.median(column) for column in zip(*scores, strict=True)]
+            medians = [
+                statistics.median(column) for column in zip(*scores, strict=True)
+            ]
             print(
                 f"{page:18}{''.join(f'{median:16.0f}' for median in medians)}"
                 f"{statistics.median(sizes):8.0f}{max(shifts):8.3f}",

@@ -20,10 +20,10 @@ CARD = "_static/card.png"
 
 
 def describe(doctree):
-    """Give the beginning of a page's text, whole words only.
+    r"""Give the beginning of a page's text, whole words only.
 
     >>> from docutils.core import publish_doctree
-    >>> describe(publish_doctree("Who is *she*?\\n\\nYou knew as you read."))
+    >>> describe(publish_doctree("Who is *she*?\n\nYou knew as you read."))
     'Who is she? You knew as you read.'
     """
     paragraphs = (
@@ -95,7 +95,9 @@ def draw(title, path):
     figures.heat_map(axes, widget.weights, widget.tokens, widget.tokens)
     axes.tick_params(labelsize=15)
     lines = "\n".join(textwrap.wrap(title, 15))
-    figure.text(0.05, 0.5, lines, fontsize=34, family="serif", va="center", linespacing=1.4)
+    figure.text(
+        0.05, 0.5, lines, fontsize=34, family="serif", va="center", linespacing=1.4
+    )
     figure.savefig(path, dpi=100)
 
 

@@ -1,7 +1,7 @@
 """Let folded cells be called what they say.
 
-MyST-NB names each of them "Toggle hidden content", which hides the words that a reader sees, such as
-"Solution in code", from one who listens, or who speaks to the page.
+MyST-NB names each of them "Toggle hidden content", which hides the words that a reader sees, such
+as "Solution in code", from one who listens, or who speaks to the page.
 """
 
 LABEL = ' aria-label="Toggle hidden content"'

@@ -1,9 +1,9 @@
 """Let no script hold up a page, and write none into it.
 
-Scripts wait until the page is read, but for the one that chooses its colours. A strict ``Content-Security-Policy`` allows only scripts in
-files: what the theme writes into pages, settings for features that are off here, is left out.
+Scripts wait until the page is read, but for the one that chooses its colours. A strict
+``Content-Security-Policy`` allows only scripts in files: what the theme writes into pages, settings
+for features that are off here, is left out.
 """
-
 
 AT_ONCE = "_static/mode.js"
 

@@ -48,12 +48,20 @@ def used_rules(css, words):
     >>> list(used_rules("a, .b .c {color: red} @media print {.b {margin: 0}}", {"b"}))
     ['a{color: red}', '@media print {.b{margin: 0}}']
     """
-    for rule in tinycss2.parse_stylesheet(css, skip_comments=True, skip_whitespace=True):
+    for rule in tinycss2.parse_stylesheet(
+        css, skip_comments=True, skip_whitespace=True
+    ):
         if rule.type == "qualified-rule":
-            selectors = [one for one in _selectors(rule.prelude) if _names(one) <= words]
+            selectors = [
+                one for one in _selectors(rule.prelude) if _names(one) <= words
+            ]
             if selectors:
                 yield f"{','.join(selectors)}{{{_text(rule.content)}}}"
-        elif rule.type == "at-rule" and rule.at_keyword in ("media", "supports", "layer"):
+        elif rule.type == "at-rule" and rule.at_keyword in (
+            "media",
+            "supports",
+            "layer",
+        ):
             inside = "".join(used_rules(rule.content, words))
             if inside:
                 yield f"@{rule.at_keyword}{_text(rule.prelude)}{{{inside}}}"
@@ -78,9 +86,7 @@ def _names(selector):
 
 
 def _text(tokens):
-    written = tinycss2.serialize(
-        [token for token in tokens if token.type != "comment"]
-    )
+    written = tinycss2.serialize([token for token in tokens if token.type != "comment"])
     return re.sub(r"\s+", " ", written)
 
 
@@ -95,7 +101,9 @@ def use_one_sheet(app, pagename, templatename, context, doctree):
     for sheet in context["css_files"]:
         name = str(sheet.filename).removeprefix("_static/")
         if not any(Path(name).match(pattern) for pattern in SHEETS):
-            logger.warning("%s is not among the SHEETS of stylesheet.py", name, type="stylesheet")
+            logger.warning(
+                "%s is not among the SHEETS of stylesheet.py", name, type="stylesheet"
+            )
     context["css_files"] = []
 
 

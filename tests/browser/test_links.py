@@ -33,7 +33,8 @@ class Page(HTMLParser):
 def pages():
     paths = [path for path in SITE.rglob("*.html") if "_static" not in path.parts]
     return {
-        path.relative_to(SITE).as_posix(): Page(path.read_text("utf-8")) for path in paths
+        path.relative_to(SITE).as_posix(): Page(path.read_text("utf-8"))
+        for path in paths
     }
 
 

@@ -1,5 +1,6 @@
 """Every page of the built site: whole by itself, for all readers, at any width, in both themes."""
 
+import gzip
 from pathlib import Path
 
 import axe_playwright_python
@@ -27,6 +28,20 @@ async ({ rules, withCode }) => {
 }
 """
 
+# Waits until the formulas in view that are too wide can be reached by keyboard.
+WIDE_FORMULAS_SCROLL = """
+() => new Promise((done) => {
+  const right = (one) =>
+    !one.checkVisibility({ contentVisibilityAuto: true }) ||
+    one.scrollWidth > one.clientWidth === (one.tabIndex === 0);
+  const look = () => {
+    if ([...document.querySelectorAll(".math-scroll")].every(right)) done();
+    else requestAnimationFrame(look);
+  };
+  look();
+})
+"""
+
 
 def test_there_are_pages():
     assert {"index.html", "03-attention.html", "references.html"} <= set(PAGES)
@@ -34,11 +49,11 @@ def test_there_are_pages():
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_a_page_is_whole_and_for_all(new_page, site, name):
+def test_a_page_is_whole_and_for_all(new_page, strict_site, name):
     """Strict, without requests outside (both by ``new_page``), accessible, never sideways."""
     page = new_page(viewport={"width": 1280, "height": 900}, color_scheme="light")
     page.set_default_timeout(60_000)
-    page.goto(f"{site}/{name}")
+    page.goto(f"{strict_site}/{name}")
     start_widgets(page)
     assert not runs_sideways(page)
     assert_pictures_have_alternative_text(page)
@@ -47,24 +62,20 @@ def test_a_page_is_whole_and_for_all(new_page, site, name):
     with_code = name == "03-attention.html"
     assert page.evaluate(CHECK, {"rules": None, "withCode": with_code}) == []
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+    page.locator("html[data-theme=dark]").wait_for()
     # as wide as a telephone, and as a laptop's screen at 200 %
     for width in [640, 360]:
         page.set_viewport_size({"width": width, "height": 800})
         assert not runs_sideways(page)
     dark = ["color-contrast", "scrollable-region-focusable", "target-size"]
-    page.wait_for_function(
-        "[...document.querySelectorAll('.math-scroll')].every((one) =>"
-        " !one.checkVisibility({ contentVisibilityAuto: true })"
-        " || (one.scrollWidth > one.clientWidth) === (one.tabIndex === 0))"
-    )
+    page.evaluate(WIDE_FORMULAS_SCROLL)
     assert page.evaluate(CHECK, {"rules": dark, "withCode": with_code}) == []
 
 
 def start_widgets(page):
     for widget in page.locator(".live-widget").all():
         widget.scroll_into_view_if_needed()
-    page.wait_for_function("!document.querySelector('.live-widget:not([data-state=live])')")
+    page.locator(".live-widget:not([data-state=live])").first.wait_for(state="detached")
 
 
 def runs_sideways(page):
@@ -73,28 +84,30 @@ def runs_sideways(page):
 
 def assert_pictures_have_alternative_text(page):
     svgs = page.locator("main figure svg")
-    texts = svgs.evaluate_all("all => all.map((one) => one.getAttribute('aria-label') ?? '')")
+    texts = svgs.evaluate_all(
+        "all => all.map((one) => one.getAttribute('aria-label') ?? '')"
+    )
     assert all(len(text) > 20 for text in texts)
     assert page.locator("main img:not([alt])").count() == 0
 
 
-def test_the_chapter_has_its_pictures_and_its_widget(page, site):
-    page.goto(f"{site}/03-attention.html")
+def test_the_chapter_has_its_pictures_and_its_widget(page, strict_site):
+    page.goto(f"{strict_site}/03-attention.html")
     # four figures, a widget's picture
     assert page.locator("main figure svg").count() == 5
     # the widget and two questions
     assert page.locator(".live-widget").count() == 3
 
 
-def test_formulas_are_set_and_numbered(page, site):
-    page.goto(f"{site}/03-attention.html")
+def test_formulas_are_set_and_numbered(page, strict_site):
+    page.goto(f"{strict_site}/03-attention.html")
     assert page.locator("main math").count() > 50
     numbered = page.locator("#equation-3-1")
     assert numbered.locator(".eqno").text_content() == "(3.1)"
     assert numbered.locator("math").count() == 1
 
 
-def test_nothing_moves_when_widgets_start(new_page, site):
+def test_nothing_moves_when_widgets_start(new_page, strict_site):
     page = new_page(viewport={"width": 412, "height": 823})
     page.add_init_script("""
         window.shift = 0;
@@ -102,19 +115,19 @@ def test_nothing_moves_when_widgets_start(new_page, site):
           for (const { value, hadRecentInput } of list.getEntries()) if (!hadRecentInput) shift += value;
         }).observe({ type: "layout-shift", buffered: true });
     """)
-    page.goto(f"{site}/index.html", wait_until="networkidle")
+    page.goto(f"{strict_site}/index.html", wait_until="networkidle")
     start_widgets(page)
     assert page.evaluate("shift") < 0.02
 
 
-def test_search_finds_formulas_by_their_names(page, site):
+def test_search_finds_formulas_by_their_names(page, strict_site):
     for words, found in [("softmax", "Attention"), ("rotary_embedding", "Positions")]:
-        page.goto(f"{site}/search.html?q={words}")
+        page.goto(f"{strict_site}/search.html?q={words}")
         page.locator("#search-results li a", has_text=found).first.wait_for()
 
 
-def test_a_reader_gets_about_by_keyboard(page, site):
-    page.goto(f"{site}/03-attention.html")
+def test_a_reader_gets_about_by_keyboard(page, strict_site):
+    page.goto(f"{strict_site}/03-attention.html")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to main content"
     page.keyboard.press("Control+k")
@@ -129,8 +142,8 @@ def test_a_reader_gets_about_by_keyboard(page, site):
     assert page.evaluate("document.documentElement.dataset.theme") == "dark"
 
 
-def test_a_printed_page_has_pictures_and_no_sidebars(page, site):
-    page.goto(f"{site}/03-attention.html")
+def test_a_printed_page_has_pictures_and_no_sidebars(page, strict_site):
+    page.goto(f"{strict_site}/03-attention.html")
     start_widgets(page)
     page.emulate_media(media="print")
     assert page.locator(".live-widget-picture").first.is_visible()
@@ -138,8 +151,8 @@ def test_a_printed_page_has_pictures_and_no_sidebars(page, site):
         assert not page.locator(hidden).first.is_visible()
 
 
-def test_a_page_offers_its_notebook_and_the_sources_it_imports(page, site):
-    page.goto(f"{site}/03-attention.html")
+def test_a_page_offers_its_notebook_and_the_sources_it_imports(page, strict_site):
+    page.goto(f"{strict_site}/03-attention.html")
     notebook = page.locator("a[download]").get_attribute("href")
     assert notebook == "_sources/03-attention.ipynb"
     assert (SITE / notebook).exists()
@@ -148,13 +161,17 @@ def test_a_page_offers_its_notebook_and_the_sources_it_imports(page, site):
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
-def test_a_chapter_is_light(page, site, name):
+def test_a_chapter_is_light(page, strict_site, name):
     """Less than 250 KiB as a server sends it, the models' weights aside."""
-    import gzip
-
     sizes = {}
-    page.on("response", lambda reply: sizes.setdefault(reply.url, len(gzip.compress(reply.body(), 6))))
-    page.goto(f"{site}/{name}", wait_until="networkidle")
+    page.on(
+        "response",
+        lambda reply: sizes.setdefault(reply.url, len(gzip.compress(reply.body(), 6))),
+    )
+    page.goto(f"{strict_site}/{name}", wait_until="networkidle")
     start_widgets(page)
     page.wait_for_load_state("networkidle")
-    assert sum(size for url, size in sizes.items() if not url.endswith(".bin")) < 250 * 1024
+    assert (
+        sum(size for url, size in sizes.items() if not url.endswith(".bin"))
+        < 250 * 1024
+    )

@@ -54,9 +54,9 @@ def mathml(latex, display=False):
     --------
     >>> mathml(r"\frac12")
     '<math><mfrac><mn>1</mn><mn>2</mn></mfrac></math>'
-    >>> mathml(r"\frac{1}{")
+    >>> mathml(r"\nosuch")
     Traceback (most recent call last):
-    mathml.BadLatex: Expected '}', got 'EOF' at end of input: \frac{1}{
+    mathml.BadLatex: Unsupported function name: \nosuch at position 1:
     """
     try:
         return _temml()(latex, display)
