@@ -9,15 +9,16 @@ BUILT := _build/html/.complete
 
 PACKAGE := $(shell find lmmath book/_ext -type f -not -path '*/__pycache__/*')
 CHAPTERS := $(wildcard book/*.ipynb)
-PAGES := $(CHAPTERS) $(wildcard book/*.md book/*.bib book/_static/*) _config.yml _toc.yml
+PAGES := $(CHAPTERS) $(wildcard book/*.md book/*.bib book/_static/* book/_static/*/* book/_templates/*) _config.yml _toc.yml
 
-.PHONY: help book serve lab test lint units notebooks-test browser-test notebooks clean
+.PHONY: help book serve lab links test lint units notebooks-test browser-test notebooks clean
 
 help:
 	@echo 'make book       build the site (the first time, install what it needs)'
 	@echo 'make serve      build the site and serve it on localhost'
 	@echo 'make lab        open the chapters in JupyterLab'
 	@echo 'make test       run every test'
+	@echo 'make links      ask every site that the book links to whether the page is there'
 	@echo 'make notebooks  run every chapter again and keep its printed results'
 	@echo 'make clean      remove what was built; the environment .venv stays'
 
@@ -60,6 +61,11 @@ serve: book
 
 lab: $(INSTALLED)
 	@$(BIN)/jupyter lab book
+
+# Links within the site are tested; these need a network. What was found: _build/linkcheck/output.txt
+links: $(INSTALLED)
+	@$(BIN)/jupyter-book build book --builder linkcheck --config _config.yml --toc '$(CURDIR)/_toc.yml' \
+	  --path-output . --quiet
 
 notebooks: $(INSTALLED)
 	$(BIN)/python tools/notebooks.py $(CHAPTERS)

@@ -1,10 +1,13 @@
 """Every page of the built site: whole by itself, for all readers, at any width, in both themes."""
 
 import gzip
+import html
+import re
 from pathlib import Path
 
 import axe_playwright_python
 import pytest
+from fontTools.ttLib import TTFont
 
 SITE = Path(__file__).parents[2] / "_build" / "html"
 PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.glob("*.html"))
@@ -105,6 +108,18 @@ def test_formulas_are_set_and_numbered(page, strict_site):
     numbered = page.locator("#equation-3-1")
     assert numbered.locator(".eqno").text_content() == "(3.1)"
     assert numbered.locator("math").count() == 1
+
+
+def test_the_font_for_formulas_has_every_sign_in_them():
+    font = TTFont(SITE / "_static" / "fonts" / "stix-two-math.woff2").getBestCmap()
+    formulas = re.findall(
+        r"<math.*?</math>",
+        "".join((SITE / name).read_text("utf-8") for name in PAGES),
+        re.DOTALL,
+    )
+    signs = set(html.unescape(re.sub("<[^>]*>|\\s", "", "".join(formulas))))
+    assert len(signs) > 80
+    assert {sign for sign in signs if ord(sign) not in font} == set()
 
 
 def test_nothing_moves_when_widgets_start(new_page, strict_site):
