@@ -49,8 +49,9 @@ export function toSigns(bytes) {
 // A byte string for the eye: a space is ␣, a line break ↵, and what is no text or cannot be seen stands
 // there as its bytes: ⟨F0 9F⟩.
 export function toLabel(bytes) {
-  const isText = toBytes(toText(bytes)) === bytes;
-  const signs = isText ? Array.from(toText(bytes), (sign) => [sign, toBytes(sign)]) : Array.from(bytes, (b) => [b, b]);
+  const text = toText(bytes);
+  const isText = toBytes(text) === bytes;
+  const signs = Array.from(isText ? text : bytes, (sign) => [sign, isText ? toBytes(sign) : sign]);
   const shown = ([sign, its]) => {
     if (sign === " ") return "␣";
     if (sign === "\n") return "↵";

@@ -5,7 +5,8 @@ import { Fable, FableReader } from "./fable.js";
 import { loadModel } from "./language_model.js";
 import { entropy, softmax } from "./mathematics.js";
 import { drawToken, ranking, temperatureSoftmax, truncate, uniform } from "./sampler.js";
-import { button, element, fill, formatNumber, numberField, setTrait, slider, status, textField, watch } from "./shared.js";
+import { button, element, fill, formatNumber, numberField, setTrait, slider, status } from "./shared.js";
+import { textField, watch } from "./shared.js";
 
 const N_SHOWN = 12; // tokens with a bar of their own
 const MOST_AT_ONCE = 200; // tokens, if a story does not end
@@ -56,7 +57,8 @@ function render({ model, el, signal }) {
   let reading; // a promise that ends when there is such a state
 
   const words = status(signal);
-  const story = element("p", { className: "lm-story" });
+  const named = { role: "group", "aria-label": "The story so far" };
+  const story = element("p", { className: "lm-story", tabIndex: 0, attributes: named });
   const list = bars({
     ...{ label: "The next token", series: ["model", "truth"], format: formatProbability },
     pick: (row) => append(() => ranking(state.logits)[row]),
@@ -65,6 +67,7 @@ function render({ model, el, signal }) {
   const { merges, special_tokens } = model.get("tokenizer");
   const size = 256 + merges.length + special_tokens.length;
   const rule = (name, label, scale) => slider(model, name, { label, ...scale }, signal);
+  const wholeNumbers = { min: 1, max: size, scale: "log", whole: true };
   const orAll = (isAll) => (value) => (isAll(value) ? "all" : formatNumber(value));
 
   fill(
@@ -89,7 +92,7 @@ function render({ model, el, signal }) {
       "div",
       { className: "lm-rules" },
       rule("temperature", "Temperature", { min: 0.1, max: 10, scale: "log" }),
-      rule("top_k", "Top-k", { min: 1, max: size, scale: "log", whole: true, format: orAll((k) => k >= size) }),
+      rule("top_k", "Top-k", { ...wholeNumbers, format: orAll((k) => k >= size) }),
       rule("top_p", "Top-p", { min: 0.01, max: 1, format: orAll((p) => p === 1) }),
       rule("min_p", "Min-p", { min: 0, max: 1, format: orAll((p) => p === 0) }),
     ),

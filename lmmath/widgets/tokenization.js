@@ -51,7 +51,8 @@ function render({ model, el, signal }) {
   const size = element("span", { className: "lm-value", ariaHidden: "true" });
   const words = status(signal);
   const counts = element("p", { className: "lm-counts" });
-  const list = element("ol", { className: "lm-tokens", attributes: { role: "list", "aria-label": "Tokens" } });
+  const named = { role: "list", "aria-label": "Tokens" };
+  const list = element("ol", { className: "lm-tokens", tabIndex: 0, attributes: named });
   const rest = element("p", { className: "lm-note" });
   const note = element("p", { className: "lm-note" });
   const pairs = bars({ label: "Pairs side by side, the most frequent first", format: formatNumber });
@@ -218,14 +219,16 @@ function describe(text, last, n, count) {
   if (!last) return "No merge yet: each byte is a token.";
   const [first, second] = last.pair.map(toLabel);
   const times = count === 1 ? "once" : `${formatNumber(count, 6)} times`;
-  return `Merge ${n}: “${first}” and “${second}”, side by side ${times}, become “${toLabel(last.pair.join(""))}”.`;
+  const made = toLabel(last.pair.join(""));
+  return `Merge ${n}: “${first}” and “${second}”, side by side ${times}, become “${made}”.`;
 }
 
 function describeCounts(text, pieces) {
   const [nBytes, nTokens] = [new TextEncoder().encode(text).length, countTokens(pieces)];
   const number = (n, name) => `${formatNumber(n, 6)} ${name}${n === 1 ? "" : "s"}`;
   const each = nTokens > 0 ? `, ${(nBytes / nTokens).toFixed(2)} bytes each` : "";
-  return `${number(Array.from(text).length, "character")} · ${number(nBytes, "byte")} · ${number(nTokens, "token")}${each}`;
+  const sizes = [number(Array.from(text).length, "character"), number(nBytes, "byte"), number(nTokens, "token")];
+  return sizes.join(" · ") + each;
 }
 
 export default { render };

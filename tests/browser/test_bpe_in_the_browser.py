@@ -389,3 +389,20 @@ def test_byte_strings(run):
     assert len(set(signs)) == 256
     assert all(sign.isprintable() and not sign.isspace() for sign in signs)
     assert run("() => bpe.toSigns(bpe.toBytes(' thé\\n'))") == "ĠthÃ©Ċ"
+
+
+def test_labels_can_be_seen(run):
+    labels = {
+        b" the": "␣the",
+        b"\n": "↵",
+        "né 🦊".encode(): "né␣🦊",
+        b"\xc3": "⟨C3⟩",
+        b" \xf0\x9f": "␣⟨F0 9F⟩",
+        b"a\x00\x07b": "a⟨00 07⟩b",
+        "\u00a0\u202e".encode(): "⟨C2 A0 E2 80 AE⟩",
+        "\ufffd".encode(): "\ufffd",
+        "\ufeffx".encode(): "⟨EF BB BF⟩x",
+        b"": "",
+    }
+    texts = [token.decode("latin-1") for token in labels]
+    assert run("(all) => all.map(bpe.toLabel)", texts) == [*labels.values()]

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import log_softmax
 
 from lmmath import fable
-from lmmath.attention import softmax
+from lmmath.attention import entropy, softmax
 from lmmath.fable.tokens import TokenReader
 from lmmath.sampling import (
     min_p_filter,
@@ -54,14 +54,14 @@ def random_logits(rng):
 APPLY = """
 async (cases) => {
   const s = await import("/sampler.js");
-  const { softmax } = await import("/mathematics.js");
+  const { entropy, softmax } = await import("/mathematics.js");
   return cases.map(([logits, rules, u]) => [
     s.temperatureSoftmax(logits, rules.temperature),
     s.topKFilter(logits, rules.topK),
     s.topPFilter(logits, rules.topP),
     s.minPFilter(logits, rules.minP),
     s.truncate(logits, rules),
-    [s.drawToken(softmax(s.truncate(logits, rules)), u)],
+    [s.drawToken(softmax(s.truncate(logits, rules)), u), entropy(s.temperatureSoftmax(logits, rules.temperature))],
   ].map((row) => Array.from(row)));
 }
 """
@@ -95,7 +95,8 @@ def test_the_rules_are_those_of_lmmath(page, call):
         left = top_p_filter(top_k_filter(cooled, k), p)
         close(softmax(np.asarray(truncated, float)), softmax(min_p_filter(left, min_p)))
         token = sample(logits, Fixed(u), temperature, k, p, min_p)
-        assert drawn == [token]
+        assert drawn[0] == token
+        close(drawn[1], entropy(temperature_softmax(logits, temperature)))
 
 
 def murmur(seed, i):
