@@ -227,8 +227,8 @@ function describeCounts(text, pieces) {
   const [nBytes, nTokens] = [new TextEncoder().encode(text).length, countTokens(pieces)];
   const number = (n, name) => `${formatNumber(n, 6)} ${name}${n === 1 ? "" : "s"}`;
   const each = nTokens > 0 ? `, ${(nBytes / nTokens).toFixed(2)} bytes each` : "";
-  const sizes = [number(Array.from(text).length, "character"), number(nBytes, "byte"), number(nTokens, "token")];
-  return sizes.join(" · ") + each;
+  const characters = number(Array.from(text).length, "character");
+  return `${characters} · ${number(nBytes, "byte")} · ${number(nTokens, "token")}${each}`;
 }
 
 export default { render };
