@@ -1,4 +1,5 @@
 // Chapter 2: a gradient goes back through time, in two recurrent networks and in an LSTM.
+import { sigmoid } from "./activations.js";
 import { dot, toNested } from "./mathematics.js";
 import { plot } from "./plot.js";
 import { element, fill, formatNumber, options, setTrait, slider, status, watch } from "./shared.js";
@@ -13,11 +14,6 @@ const ACTIVATIONS = {
   sigmoid: { bend: sigmoid, slope: (h) => h * (1 - h), steepest: 1 / 4, label: "sigmoid" },
   none: { bend: (a) => a, slope: () => 1, steepest: 1, label: "none" },
 };
-
-function sigmoid(x) {
-  const decay = Math.exp(-Math.abs(x)); // no exponent above 0, so nothing overflows
-  return (x >= 0 ? 1 : decay) / (1 + decay);
-}
 
 // h_t = φ(x_t + h_{t-1} W + b)
 function rnn(inputs, w, b, activation) {
