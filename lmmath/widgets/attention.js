@@ -88,7 +88,8 @@ function render({ model, el, signal }) {
     const shares = sharesOf(weights, seen.lengths);
     strip.draw(reading, query).forEach((label, i) => {
       const [weight, bar] = [".lm-weight", ".lm-bar"].map((part) => label.querySelector(part));
-      weight.textContent = weights[i].toFixed(2);
+      const number = weights[i].toFixed(2);
+      if (weight.textContent !== number) weight.textContent = number; // else the page is laid out anew
       weight.classList.toggle("lm-none", weights[i] < 0.005);
       bar.style.setProperty("--weight", weights[i]);
       bar.style.setProperty("--share", shares[i]);

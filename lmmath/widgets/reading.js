@@ -97,8 +97,11 @@ export function tokenStrip(label, pick, extras = () => []) {
     draw({ tokens, tokenizer }, chosen) {
       if (String(tokens) !== shown) build(tokens, tokenizer);
       shown = String(tokens);
+      if (!inputs[chosen].checked) {
+        const label = strip.children[chosen];
+        requestAnimationFrame(() => keepInView(strip, label)); // when the page is laid out anyway
+      }
       inputs.forEach((input, i) => (input.checked = i === chosen));
-      keepInView(strip, strip.children[chosen]);
       return [...strip.children];
     },
   };
@@ -106,6 +109,7 @@ export function tokenStrip(label, pick, extras = () => []) {
 
 // Scroll a box, and not the page, so far that what is in it can be seen.
 function keepInView(box, part) {
+  if (!part.isConnected) return;
   const [outer, inner] = [box, part].map((el) => el.getBoundingClientRect());
   box.scrollTop += Math.max(0, inner.bottom - outer.bottom) - Math.max(0, outer.top - inner.top);
 }
