@@ -98,7 +98,10 @@ def test_the_card_is_a_picture(tmp_path):
     assert (tmp_path / "card.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_folded_cells_are_called_what_they_say():
-    context = {"body": f"<summary{names.LABEL}>Solution</summary>"}
-    names.drop_labels(None, "page", "page.html", context, None)
-    assert context["body"] == "<summary>Solution</summary>"
+def test_parts_of_a_page_are_called_what_they_are():
+    summary = '<summary aria-label="Toggle hidden content">Solution</summary>'
+    context = {"body": summary + '<div role="doc-biblioentry">Book</div>'}
+    names.correct(None, "page", "page.html", context, None)
+    assert (
+        context["body"] == '<summary>Solution</summary><div role="listitem">Book</div>'
+    )
