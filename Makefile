@@ -9,9 +9,15 @@ BUILT := _build/html/.complete
 
 PACKAGE := $(shell find lmmath book/_ext -type f -not -path '*/__pycache__/*')
 CHAPTERS := $(wildcard book/*.ipynb)
-PAGES := $(CHAPTERS) $(wildcard book/*.md book/*.bib book/_static/* book/_static/*/* book/_templates/*) _config.yml _toc.yml
+PAGES := $(CHAPTERS) bench/results.md $(wildcard book/*.md book/*.bib book/_static/* book/_static/*/* book/_templates/*) _config.yml _toc.yml
 
-.PHONY: help book serve lab links test lint units notebooks-test browser-test notebooks clean
+.PHONY: help book serve lab links test lint units notebooks-test browser-test notebooks bench clean
+
+# As many processes as processors, with one thread each: threads of several processes that wait
+# for each other take many times as long.
+book units notebooks-test browser-test notebooks bench: export OMP_NUM_THREADS := 1
+book units notebooks-test browser-test notebooks bench: export OPENBLAS_NUM_THREADS := 1
+PYTEST := $(BIN)/python -m pytest -q -n auto
 
 help:
 	@echo 'make book       build the site (the first time, install what it needs)'
@@ -20,6 +26,7 @@ help:
 	@echo 'make test       run every test'
 	@echo 'make links      ask every site that the book links to whether the page is there'
 	@echo 'make notebooks  run every chapter again and keep its printed results'
+	@echo 'make bench      measure the package beside others, for the appendix (some minutes)'
 	@echo 'make clean      remove what was built; the environment .venv stays'
 
 # --- the environment ---
@@ -50,6 +57,7 @@ _build/.package: $(PACKAGE) $(INSTALLED)
 # A failed build leaves caches that would hide its warnings from the next one.
 $(BUILT): _build/.package $(PAGES)
 	@echo 'Running the chapters that changed and building the site ...'
+	@$(BIN)/python tools/execute.py $(CHAPTERS)
 	@$(BIN)/jupyter-book build book --config _config.yml --toc '$(CURDIR)/_toc.yml' \
 	  --path-output . --warningiserror --nitpick --keep-going --quiet || \
 	  { rm -rf _build/.doctrees; exit 1; }
@@ -82,14 +90,19 @@ lint: $(INSTALLED)
 	$(BIN)/python tools/notebooks.py --check $(CHAPTERS)
 
 units: $(INSTALLED)
-	$(BIN)/python -m pytest -q --ignore tests/browser
+	$(PYTEST) --dist worksteal --ignore tests/browser
 
 notebooks-test: $(INSTALLED)
-	$(BIN)/python -m pytest -q --nbval --nbval-current-env $(CHAPTERS)
+	$(PYTEST) --dist loadfile --nbval --nbval-current-env $(CHAPTERS)
 
 browser-test: book
 	@$(BIN)/python tools/browser.py
-	$(BIN)/python -m pytest -q tests/browser
+	$(PYTEST) --dist loadfile tests/browser
+
+# --- side by side with others ---
+
+bench: $(INSTALLED)
+	$(BIN)/python bench
 
 clean:
 	rm -rf _build .pytest_cache .hypothesis .ruff_cache

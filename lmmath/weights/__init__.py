@@ -2,7 +2,7 @@
 
 The folder ``fable`` is what the training command has written: the weights, the tokenizer, a log
 with a row for each step, and ``settings.json``, which holds the command that makes all this
-again, in about half an hour on two processors. ``fable-rnn`` and ``fable-lstm`` hold recurrent
+again, in less than half an hour on two processors. ``fable-rnn`` and ``fable-lstm`` hold recurrent
 networks of about the same size, which have read the same text in the same order, with the same
 tokenizer. NumPy alone runs the models.
 """
