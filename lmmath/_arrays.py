@@ -1,7 +1,13 @@
 """What formulas need to run on arrays of every library and precision."""
 
 import numpy as np
-from array_api_compat import array_namespace, device, to_device
+from array_api_compat import (
+    array_namespace,
+    device,
+    is_numpy_array,
+    is_torch_array,
+    to_device,
+)
 
 
 def at_least_float32(x):
@@ -14,6 +20,16 @@ def at_least_float32(x):
     """
     xp = array_namespace(x)
     return xp.astype(x, xp.float32) if xp.finfo(x.dtype).bits < 32 else x
+
+
+def is_of_torch(x):
+    """Tell whether this is a tensor of PyTorch's, for which it may have a kernel.
+
+    >>> is_of_torch(np.ones(2))
+    False
+    """
+    # NumPy first: where PyTorch's import is blocked, the second question has no answer.
+    return not is_numpy_array(x) and is_torch_array(x)
 
 
 def without_gradient(x):

@@ -12,11 +12,10 @@ from array_api_compat import (
     array_namespace,
     device,
     is_array_api_obj,
-    is_torch_array,
 )
 
 from lmmath import numpy_kernels, torch_kernels
-from lmmath._arrays import to_library_of, without_gradient
+from lmmath._arrays import is_of_torch, to_library_of, without_gradient
 from lmmath._checks import (
     require_count,
     require_floating,
@@ -348,7 +347,7 @@ def scaled_dot_product_attention(query, key, value, mask=None, scale=None, bias=
     _require_fitting(query=query, key=key, value=value)
     _require_mask(mask, query, key)
     _require_bias(bias, query, key)
-    if is_torch_array(query) and bias is None:
+    if is_of_torch(query) and bias is None:
         return torch_kernels.scaled_dot_product_attention(
             query, key, value, mask, scale
         )

@@ -8,11 +8,11 @@ from itertools import pairwise
 from math import pi, sqrt
 
 import numpy as np
-from array_api_compat import array_namespace, device, is_torch_array
+from array_api_compat import array_namespace, device
 from numpy.polynomial import legendre
 
 from lmmath import torch_kernels
-from lmmath._arrays import at_least_float32
+from lmmath._arrays import at_least_float32, is_of_torch
 from lmmath._checks import (
     require_floating,
     require_generator,
@@ -221,7 +221,7 @@ def gelu(x, approximate="none"):
     require_floating(x=x)
     if approximate not in ("none", "tanh"):
         raise ValueError(f"approximate must be 'none' or 'tanh', got {approximate!r}")
-    if is_torch_array(x):
+    if is_of_torch(x):
         return torch_kernels.gelu(x, approximate)
     xp = array_namespace(x)
     normal_cdf = _normal_cdf if approximate == "none" else _normal_cdf_by_tanh
@@ -286,7 +286,7 @@ def dense(x, w, b=None, activation=None):
         )
     if b is not None:
         require_shape((w.shape[1],), b=b)
-    if is_torch_array(x):
+    if is_of_torch(x):
         y = torch_kernels.dense(x, w, b)
     else:
         y = x @ w

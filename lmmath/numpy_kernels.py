@@ -12,7 +12,7 @@ import numpy as np
 from array_api_compat import is_numpy_array
 
 # From so many scores for each head on. Below, a loop costs more than it saves.
-MANY_SCORES = 2**16
+MANY_SCORES = 2**13
 
 
 def is_worth_it(query, key, value):

@@ -13,7 +13,7 @@ from lmmath.attention import (
 from lmmath.positions import alibi_bias
 
 RNG = np.random.default_rng(5)
-N = 300  # more than 2**16 scores for each head
+N = 300  # more than 2**13 scores for each head
 
 MASKS = {
     "none": None,

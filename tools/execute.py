@@ -15,7 +15,7 @@ CACHE = Path(__file__).parents[1] / "_build" / ".jupyter_cache"
 
 
 def execute(notebooks, cache=CACHE):
-    """Run the notebooks of which the cache has no outputs; return the paths of those that ran."""
+    """Run the notebooks that the cache has no outputs of, and return those that ran."""
     cache = get_cache(cache)
     for notebook in notebooks:
         cache.add_nb_to_project(str(Path(notebook).resolve()))

@@ -6,10 +6,10 @@ one for each position. Losses are in nats.
 
 from math import prod
 
-from array_api_compat import array_namespace, device, is_torch_array
+from array_api_compat import array_namespace, device
 
 from lmmath import torch_kernels
-from lmmath._arrays import at_least_float32, to_library_of
+from lmmath._arrays import at_least_float32, is_of_torch, to_library_of
 from lmmath._checks import (
     require_floating,
     require_ids,
@@ -53,7 +53,7 @@ def token_losses(logits, targets):
     """
     targets = _targets_like(logits, targets)
     xp = array_namespace(logits)
-    if is_torch_array(logits):
+    if is_of_torch(logits):
         losses = torch_kernels.token_losses(at_least_float32(logits), targets)
     else:
         log_probabilities = log_softmax(at_least_float32(logits))

@@ -1,9 +1,9 @@
 """The pieces of a layer: normalization, the feed-forward networks, the look-up of tokens."""
 
-from array_api_compat import array_namespace, is_torch_array
+from array_api_compat import array_namespace
 
 from lmmath import torch_kernels
-from lmmath._arrays import at_least_float32, to_library_of
+from lmmath._arrays import at_least_float32, is_of_torch, to_library_of
 from lmmath._checks import (
     require_floating,
     require_ids,
@@ -55,7 +55,7 @@ def layer_norm(x, weight, bias, eps=1e-5):
     array([-1.069, -0.535,  0.   ,  1.604])
     """
     _require_features(x, eps, weight=weight, bias=bias)
-    if is_torch_array(x) and x.dtype == weight.dtype == bias.dtype:
+    if is_of_torch(x) and x.dtype == weight.dtype == bias.dtype:
         return torch_kernels.layer_norm(x, weight, bias, eps)
     xp = array_namespace(x, weight, bias)
     wide = at_least_float32(x)
