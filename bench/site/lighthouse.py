@@ -1,8 +1,8 @@
 """Measure the built site as a telephone sees it: mobile Lighthouse over a compressing server.
 
     npm install --global lighthouse
-    python bench/lighthouse.py                     # every chapter, three runs each
-    python bench/lighthouse.py 03-attention --runs 1
+    python bench/site/lighthouse.py                     # every chapter, three runs each
+    python bench/site/lighthouse.py 03-attention --runs 1
 
 It prints the median of each score, and what a page weighs as it travels.
 """
@@ -20,7 +20,7 @@ import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SITE = ROOT / "_build" / "html"
 sys.path.insert(0, str(ROOT / "tools"))
 import browser  # noqa: E402

@@ -1,8 +1,8 @@
 """Measure the widgets of the built site: how soon each answers a key, and how large they are.
 
-``python bench/widgets.py`` opens the chapters in Chromium, moves every slider, radio button, check
-box and point of every widget by keyboard, and prints for each widget the median and the 95th
-percentile of the work that one key makes, in milliseconds; then the sizes of the widgets' files.
+``python bench/site/widgets.py`` opens the chapters in Chromium, moves every slider, radio button,
+check box and point of every widget by keyboard, and prints for each widget the median and the
+95th percentile of the work that one key makes, in milliseconds; then the sizes of their files.
 ``make book`` builds the site. It prints, and judges nothing.
 
 How it is measured. The keys are real ones, sent by the browser's debugger, so that the browser
@@ -30,7 +30,7 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import sync_playwright
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tools"))
 
 import browser as browsers  # noqa: E402  (tools/browser.py)
@@ -111,7 +111,7 @@ def main(arguments=None):
 
 def _parser():
     parser = argparse.ArgumentParser(
-        prog="bench/widgets.py",
+        prog="bench/site/widgets.py",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
