@@ -105,9 +105,9 @@ function render({ model, el, signal }) {
     words.say(problem);
   }
 
-  followText(model, { show: showReading, fail }, signal);
   watch(model, ["layer", "head", "causal", "scaled"], showHead, signal);
   watch(model, ["query"], showQuery, signal);
+  return followText(model, { show: showReading, fail }, signal);
 }
 
 function sizes({ gpt }) {

@@ -251,11 +251,14 @@ export function plot({ label, x, y, height = 220, left = 44 }) {
       knob.style.display = there ? "" : "none";
       if (!there) return;
       const stops = stopsOf(main);
+      // On a logarithmic axis the number of the stop: ARIA knows no exponents. Words say the value.
+      const log = axisOf(main).spec.scale === "log";
+      const [least, most] = log ? [0, stops.length - 1] : [stops[0], stops.at(-1)];
       set(knob, {
         transform: `translate(${round(px)} ${round(py)})`,
-        "aria-valuemin": stops[0],
-        "aria-valuemax": stops.at(-1),
-        "aria-valuenow": at[main],
+        "aria-valuemin": least,
+        "aria-valuemax": most,
+        "aria-valuenow": log ? nearest(stops, at[main], "log") : at[main],
         "aria-valuetext": words ? words(at) : moving.map(say).join(", "),
         "aria-orientation": main === "x" ? "horizontal" : "vertical",
       });

@@ -33,7 +33,8 @@ export function positionOf(place, count) {
 
 // Read the text whenever it changes, and the model with it, and then call `show` with {gpt,
 // tokenizer, tokens, left, layers}: `layers` has for each token what `trace` of a reader gives.
-// If there is nothing to show, call `fail` with what to say to the reader.
+// If there is nothing to show, call `fail` with what to say to the reader. Gives a promise that is
+// kept when the first text has been read: a page need not show a widget that has nothing to show.
 export function followText(model, { show, fail }, signal) {
   let reader;
   let read; // the model that the reader has
@@ -56,7 +57,13 @@ export function followText(model, { show, fail }, signal) {
     }
     show(reading);
   };
-  watch(model, ["text", "weights", "tokenizer"], update, signal);
+  let first;
+  const react = () => {
+    const read = update();
+    first ??= read;
+  };
+  watch(model, ["text", "weights", "tokenizer"], react, signal);
+  return first;
 }
 
 // What to say of a text that is too long, else nothing.

@@ -110,9 +110,9 @@ function render({ model, el, signal }) {
     words.say(problem);
   }
 
-  followText(model, { show: showReading, fail }, signal);
   watch(model, ["position"], showPosition, signal);
   watch(model, ["step"], showStep, signal);
+  return followText(model, { show: showReading, fail }, signal);
 }
 
 // The tokens of highest probability, the likeliest first.

@@ -221,7 +221,7 @@ SECTION = "#what-trained-heads-look-at"
 def test_the_weights_are_loaded_when_the_widget_comes_into_view(page, site):
     loaded = []
     page.on("request", lambda r: loaded.append(r.url) if r.url.endswith(".bin") else 0)
-    page.goto(f"{site}/index.html", wait_until="networkidle")
+    page.goto(f"{site}/04-positions.html", wait_until="networkidle")
     page.goto(f"{site}/03-attention.html", wait_until="networkidle")
     widget = page.locator(f"{SECTION} .live-widget")
     assert widget.get_attribute("data-state") is None

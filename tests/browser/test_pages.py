@@ -11,7 +11,7 @@ from fontTools.ttLib import TTFont
 
 SITE = Path(__file__).parents[2] / "_build" / "html"
 PAGES = sorted(path.relative_to(SITE).as_posix() for path in SITE.glob("*.html"))
-CHAPTERS = [name for name in PAGES if name[:2].isdigit()]
+CHAPTERS = [name for name in PAGES if re.match(r"\d\d-", name)]
 AXE = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text("utf-8")
 # Of code and of the dark page's text, one page with all their kinds is enough; widgets differ.
 CHECK = """
@@ -46,7 +46,7 @@ WHAT_SCROLLS_CAN_BE_REACHED = """
     one.scrollWidth <= one.clientWidth ||
     one.tabIndex === 0;
   const look = () => {
-    if ([...document.querySelectorAll(".math-scroll, pre")].every(right)) done();
+    if ([...document.querySelectorAll(".math-scroll, .pst-scrollable-table-container, pre")].every(right)) done();
     else setTimeout(look, 100);
   };
   look();
