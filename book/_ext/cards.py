@@ -92,8 +92,8 @@ def draw(title, path):
     figure.set_facecolor("#fffefb")
     figure.get_layout_engine().set(rect=(0.45, 0.04, 0.53, 0.92))
     widget = AttentionWidget()
-    figures.heat_map(axes, widget.weights, widget.tokens, widget.tokens)
-    axes.tick_params(labelsize=15)
+    figures.heat_map(axes, widget.attention, widget.pieces, widget.pieces)
+    axes.tick_params(labelsize=11)
     lines = "\n".join(textwrap.wrap(title, 15))
     figure.text(
         0.05, 0.5, lines, fontsize=34, family="serif", va="center", linespacing=1.4
