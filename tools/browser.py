@@ -1,8 +1,8 @@
 """Find a Chromium or Chrome for the tests, or install one.
 
 ``python tools/browser.py`` prints the path of the browser that the tests will use. It takes one
-that is there; else, as root on Debian, it installs the ``chromium`` package; else it lets
-Playwright download its own. If nothing works it says what to do, and fails.
+that is there; else, as root on Debian, it installs one with ``apt-get``; else it lets Playwright
+download its own. If nothing works it says what to do, and fails.
 """
 
 import os
@@ -13,7 +13,9 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
+# The first is the same engine with no windows around it, and starts in a third of the time.
 NAMES = (
+    "chromium-headless-shell",
     "chromium",
     "google-chrome",
     "google-chrome-stable",
@@ -44,18 +46,20 @@ def install() -> None:
     """Try to install a browser, the lighter way first."""
     if sys.platform == "linux" and os.geteuid() == 0 and shutil.which("apt-get"):
         print("Installing Debian's chromium ...", file=sys.stderr)
-        environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-        for command in (
-            ["update"],
-            ["install", "--yes", "--no-install-recommends", "chromium"],
-        ):
-            subprocess.run(
-                ["apt-get", "--quiet=2", *command], env=environment, stdout=sys.stderr
-            )
+        _apt_get("update")
+        for package in ("chromium-headless-shell", "chromium"):
+            if find() is None:
+                _apt_get("install", "--yes", "--no-install-recommends", package)
     if find() is None:
         print("Installing Playwright's chromium ...", file=sys.stderr)
         command = [sys.executable, "-m", "playwright", "install", "chromium"]
         subprocess.run(command, stdout=sys.stderr)
+
+
+def _apt_get(*arguments):
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    command = ["apt-get", "--quiet=2", *arguments]
+    subprocess.run(command, env=environment, stdout=sys.stderr)
 
 
 def _playwrights_own():

@@ -80,7 +80,9 @@ def serving(folder, handler=_QuietHandler):
     """Serve a folder on localhost, and give its address."""
     handler = functools.partial(handler, directory=folder)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        # How often it asks whether to stop, which it does at the end of each test.
+        serve = functools.partial(server.serve_forever, poll_interval=0.01)
+        threading.Thread(target=serve, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 
