@@ -431,7 +431,7 @@ class _Model(torch.nn.Module):
 
     def take(self, params):
         for name, array in self.params.items():
-            array.copy_(params[name])
+            array.data = params[name]  # not copied: the next step writes elsewhere
             array.grad = None
 
 
