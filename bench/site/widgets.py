@@ -6,13 +6,12 @@ check box and point of every widget by keyboard, and prints for each widget the 
 ``make book`` builds the site. It prints, and judges nothing.
 
 How it is measured. The keys are real ones, sent by the browser's debugger, so that the browser
-itself moves the control. The first listener on the page takes the time when the key arrives, asks
-for the next frame, and posts a message to itself. The message arrives when the key's task is over,
-with all that the widget did at once. The frame calls back before its other scripts, and posts a
-second message, which arrives when its scripts, style, layout and painting are done. The work of a
-key is the time to the first message and the time from the frame's beginning to the second; the
-wait for the screen between the two, in which nothing is done, does not count. What other programs
-take from the processor does, so measure on a quiet machine.
+itself moves the control. The browser keeps a trace of what its main thread does. The work of a key
+is the time in which the page hears of it, with all that the widget does at once, and the longest
+frame before the next key: its scripts, style, layout and painting. The wait for the screen between
+them, in which nothing is done, does not count: on an empty page it is most of a frame. What other
+programs take from the processor does count, so measure on a quiet machine. The first row is an
+empty page with a slider that writes its value, for comparison.
 
 What is posted or awaited for later, such as the words for a screen reader or the work of a worker,
 is not in these numbers. It cannot hold up the frame that the key caused.
@@ -21,6 +20,7 @@ is not in these numbers. It cannot hold up the frame that the key caused.
 import argparse
 import functools
 import gzip
+import json
 import sys
 import threading
 from contextlib import contextmanager
@@ -49,30 +49,18 @@ KEYS = {
     "checkbox": ("Space",),
     "point": ("ArrowRight", "ArrowUp", "ArrowLeft", "ArrowDown"),
 }
-MEASURE = """
-() => {
-  const work = (window.work = []);
-  const after = (task) => {
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = task;
-    port2.postMessage(null);
-  };
-  const measure = ({ type, target }) => {
-    // A check box changes when the key is let go, all others when it is pressed.
-    if ((type === "keyup") !== (target.type === "checkbox")) return;
-    const begin = performance.now();
-    let taskEnd;
-    after(() => (taskEnd = performance.now()));
-    requestAnimationFrame(() => {
-      const frame = taskEnd === undefined ? begin : performance.now();
-      const task = taskEnd === undefined ? 0 : taskEnd - begin;
-      after(() => work.push(task + performance.now() - frame));
-    });
-  };
-  for (const type of ["keydown", "keyup"]) {
-    window.addEventListener(type, measure, { capture: true });
-  }
-}
+CATEGORIES = ["devtools.timeline", "cc", "__metadata"]
+LISTENING, FRAME = "EventDispatch", "ProxyMain::BeginMainFrame"
+# Two frames later all that one frame had to do is done.
+SETTLED = """
+() => new Promise((settled) => requestAnimationFrame(() => requestAnimationFrame(settled)))
+"""
+EMPTY = """
+<label class="live-widget">Value <input type="range" min="0" max="100"></label><p></p>
+<script>
+  const show = ({ target }) => (document.querySelector("p").textContent = target.value);
+  document.querySelector("input").addEventListener("input", show);
+</script>
 """
 NAMES = """
 () => {
@@ -101,6 +89,7 @@ def main(arguments=None):
         chromium = playwright.chromium.launch(
             executable_path=executable, args=["--no-sandbox"]
         )
+        _print_empty_page(chromium, options.times)
         for name in pages:
             if options.only in name:
                 _print_page(chromium, f"{address}/{name}", options.times)
@@ -147,10 +136,17 @@ class _QuietHandler(SimpleHTTPRequestHandler):
         pass
 
 
+def _print_empty_page(chromium, times):
+    page = chromium.new_page(viewport={"width": 1280, "height": 900})
+    page.set_content(EMPTY)
+    place = page.locator(".live-widget")
+    _print_row("", "(an empty page)", _work(chromium, page, place, times))
+    page.close()
+
+
 def _print_page(chromium, address, times):
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
     page.goto(address, wait_until="networkidle")
-    page.evaluate(MEASURE)
     chapter = Path(address).stem
     for place, name in zip(
         page.locator(".live-widget").all(), page.evaluate(NAMES), strict=True
@@ -160,31 +156,56 @@ def _print_page(chromium, address, times):
         if place.get_attribute("data-state") != "live":
             print(f"{chapter:22} {name:20} did not start")
             continue
-        work = _work(page, place, times)
-        numbers = (
-            f"{len(work):5} {np.median(work):7.2f} {np.quantile(work, 0.95):7.2f}"
-            if work
-            else f"{0:5}"
-        )
-        print(f"{chapter:22} {name:20} {numbers}", flush=True)
+        _print_row(chapter, name, _work(chromium, page, place, times))
     page.close()
 
 
-def _work(page, place, times):
+def _print_row(chapter, name, work):
+    numbers = (
+        f"{len(work):5} {np.median(work):7.2f} {np.quantile(work, 0.95):7.2f}"
+        if work
+        else f"{0:5}"
+    )
+    print(f"{chapter:22} {name:20} {numbers}", flush=True)
+
+
+def _work(chromium, page, place, times):
     """Give the milliseconds of work that each key made, over all controls of a widget."""
-    page.evaluate("work.length = 0")
-    sent = 0
+    work = []
     for kind, selector in CONTROLS.items():
         # What a control hides or shows is not known before: take each as its turn comes.
         for control in place.locator(selector).all():
-            if not control.is_visible():
-                continue
-            control.focus()
-            for i in range(times):
-                page.keyboard.press(KEYS[kind][i % len(KEYS[kind])])
-                sent += 1
-                page.wait_for_function("sent => work.length >= sent", arg=sent)
-    return page.evaluate("work")
+            if control.is_visible():
+                control.focus()
+                page.evaluate(SETTLED)
+                chromium.start_tracing(page=page, categories=CATEGORIES)
+                for i in range(times):
+                    page.keyboard.press(KEYS[kind][i % len(KEYS[kind])])
+                    page.evaluate(SETTLED)
+                work += _work_of_keys(json.loads(chromium.stop_tracing()))
+    return work
+
+
+def _work_of_keys(trace):
+    """Add up, for each key in a trace, the listening and the longest frame, in milliseconds."""
+    spans = [
+        event
+        for event in trace["traceEvents"]
+        if event.get("ph") == "X" and event["name"] in (LISTENING, FRAME)
+    ]
+    keys = []
+    end = 0.0
+    for span in sorted(spans, key=lambda span: span["ts"]):
+        if span["ts"] < end:
+            continue  # within the span before: an event that a listener caused
+        end = span["ts"] + span["dur"]
+        if span["name"] == LISTENING and span["args"]["data"]["type"] == "keydown":
+            keys.append({"listening": 0.0, "frames": [0.0]})
+        if keys and span["name"] == LISTENING:
+            keys[-1]["listening"] += span["dur"] / 1000
+        elif keys:
+            keys[-1]["frames"].append(span["dur"] / 1000)
+    return [key["listening"] + max(key["frames"]) for key in keys]
 
 
 def _print_sizes(folder):
