@@ -19,14 +19,17 @@ export function contour(xs, ys, heights, level) {
 
 // Around the cell: none, two, or, at a saddle, four.
 function crossings(xs, ys, heights, level, row, column) {
-  const corners = [[0, 0], [0, 1], [1, 1], [1, 0]].map(([up, right]) => {
-    const [r, c] = [row + up, column + right];
-    return { x: xs[c], y: ys[r], height: heights[r][c] };
-  });
-  return corners.flatMap((from, i) => {
-    const to = corners[(i + 1) % 4];
-    if (from.height < level === to.height < level) return [];
-    const share = (level - from.height) / (to.height - from.height);
-    return [[from.x + share * (to.x - from.x), from.y + share * (to.y - from.y)]];
+  const [low, high] = [heights[row], heights[row + 1]];
+  const around = [low[column], low[column + 1], high[column + 1], high[column]];
+  const isBelow = around.map((height) => height < level);
+  if (isBelow.every((below) => below === isBelow[0])) return []; // as in most cells
+  const [left, right] = [xs[column], xs[column + 1]];
+  const [bottom, top] = [ys[row], ys[row + 1]];
+  const corners = [[left, bottom], [right, bottom], [right, top], [left, top]];
+  return corners.flatMap(([x, y], i) => {
+    const next = (i + 1) % 4;
+    if (isBelow[i] === isBelow[next]) return [];
+    const share = (level - around[i]) / (around[next] - around[i]);
+    return [[x + share * (corners[next][0] - x), y + share * (corners[next][1] - y)]];
   });
 }

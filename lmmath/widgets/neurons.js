@@ -125,15 +125,13 @@ function errorPlot() {
   const curve = figure.line({ color: "blue", dash: "none" });
   const now = figure.points({ color: "blue", marker: "circle" });
   const guess = figure.horizontal();
-  let limits = "";
   return {
     element: figure.element,
     draw(errors) {
       const [steps, values] = [0, 1].map((i) => errors.map((pair) => pair[i]));
       const last = 100 * 2 ** Math.ceil(Math.log2(Math.max(1, steps.at(-1) / 100)));
       const most = Math.max(...values) > 0.5 ? 1 : 0.5;
-      if (limits !== `${last} ${most}`) figure.axes({ x: { to: last }, y: { to: most } });
-      limits = `${last} ${most}`;
+      figure.axes({ x: { to: last }, y: { to: most } });
       curve.draw(steps, values);
       now.draw(steps.slice(-1), values.slice(-1));
       guess.draw(0.25, "always ½");

@@ -72,6 +72,7 @@ export function plot({ label, x, y, height = 220, left = 44 }) {
 
   // Draw with other axes, of which only what changes need be given: axes({ y: { to: 10 } }).
   function axes(changed) {
+    if (isOf(across, changed.x) && isOf(up, changed.y)) return;
     across = axis("x", { ...across?.spec, ...changed.x }, 0, width);
     up = axis("y", { ...up?.spec, ...changed.y }, tall, 0);
     grid.replaceChildren(
@@ -112,8 +113,8 @@ export function plot({ label, x, y, height = 220, left = 44 }) {
     let data;
     const redraw = () => {
       if (!data) return;
-      paths[0].setAttribute("d", outline(data, style));
-      paths[1]?.setAttribute("d", markers(data, style));
+      set(paths[0], { d: outline(data, style) });
+      if (paths[1]) set(paths[1], { d: markers(data, style) });
     };
     redraws.push(redraw);
     return {
@@ -373,6 +374,11 @@ function axis(name, spec, start, end) {
   };
 }
 
+// Whether an axis is already what it is to become.
+function isOf(axis, changes = {}) {
+  return axis !== undefined && Object.entries(changes).every(([name, value]) => axis.spec[name] === value);
+}
+
 const shortNumber = (value) => formatNumber(value, 6, { least: 1e-3, most: 1e5 });
 
 function legendEntry(label, kind, { color, marker }, shapes) {
@@ -392,8 +398,11 @@ export function svg(tag, attributes = {}, ...children) {
   return made;
 }
 
+// What is set anew is laid out and painted anew, even if it is the same.
 function set(made, attributes) {
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (made.getAttribute(name) !== String(value)) made.setAttribute(name, value);
+  }
 }
 
 function text(x, y, words, anchor = "start") {

@@ -269,8 +269,15 @@ export function formatNumber(value, digits = 3, { least = 1e-4, most = 1e7 } = {
   }
   if (!Number.isFinite(value)) return signed(String(value).replace("Infinity", "∞"));
   const whole = size >= 10 ** digits; // all digits before the point are shown
-  const rule = whole ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: digits };
-  return signed((value + 0).toLocaleString("en", rule)); // + 0, for there is also a -0
+  return signed(decimals(whole ? 0 : digits).format(value + 0)); // + 0, for there is also a -0
+}
+
+const formats = []; // to make one takes longer than all else that a slider's key does
+
+// What writes numbers with so many digits, or, for 0, without any after the point.
+function decimals(digits) {
+  const rule = digits === 0 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: digits };
+  return (formats[digits] ??= new Intl.NumberFormat("en", rule));
 }
 
 const LONGEST = 40; // no number that anyone types is longer

@@ -117,8 +117,8 @@ function render({ model, el, signal }) {
     if (field.value !== model.get("text")) field.value = model.get("text");
     const own = (learning = {});
     try {
-      const trained = model.get("source") === "tokenizer";
-      const merges = trained ? trainedMerges() : await learn(text, () => own === learning);
+      const given = model.get("source") === "tokenizer";
+      const merges = given ? trainedMerges() : await learn(text, () => own === learning);
       if (own !== learning) return; // there is another text by now
       all = merges;
       show();
@@ -128,7 +128,15 @@ function render({ model, el, signal }) {
     }
   }
 
-  const trainedMerges = () => new BPETokenizer(model.get("tokenizer")).merges.map((pair) => ({ pair }));
+  let trained; // the merges of a tokenizer, and what it was made from
+
+  function trainedMerges() {
+    const source = model.get("tokenizer");
+    if (trained?.source !== source) {
+      trained = { source, merges: new BPETokenizer(source).merges.map((pair) => ({ pair })) };
+    }
+    return trained.merges;
+  }
 
   function showNothing(why) {
     list.replaceChildren();

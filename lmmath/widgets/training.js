@@ -157,6 +157,7 @@ function surfacePlot(model) {
     height: HEIGHT,
   });
   const levels = plane.line({ color: "ink", dash: "none" });
+  const views = {}; // of the surfaces that were seen
   const racers = tracks(plane);
   const start = plane.handle({
     label: "Start",
@@ -171,13 +172,10 @@ function surfacePlot(model) {
   return {
     element: element("div", { className: "lm-training-surface" }, shades.canvas, plane.element),
     paint() {
-      const { loss } = SURFACES[model.get("surface")];
-      const heights = ys.map((y) => xs.map((x) => loss(x, y)));
-      const highest = Math.max(...heights.flat());
-      const shade = (height) => (0.4 * Math.log1p(height)) / Math.log1p(highest);
-      shades.draw(heights.map((row) => row.map(shade)).reverse()); // its first row is on top
-      const lines = LEVELS.map((level) => contour(xs, ys, heights, level));
-      levels.draw(...["xs", "ys"].map((name) => lines.flatMap((line) => line[name])));
+      const name = model.get("surface");
+      const { rows, lines } = (views[name] ??= viewOf(SURFACES[name].loss, xs, ys));
+      shades.draw(rows);
+      levels.draw(...lines);
     },
     draw(runs, step) {
       racers.draw(runs, (trait) => {
@@ -192,6 +190,16 @@ function surfacePlot(model) {
       );
     },
   };
+}
+
+// What a surface looks like from above: the shades, whose first row is on top, and the lines.
+function viewOf(loss, xs, ys) {
+  const heights = ys.map((y) => xs.map((x) => loss(x, y)));
+  const highest = Math.max(...heights.flat());
+  const shade = (height) => (0.4 * Math.log1p(height)) / Math.log1p(highest);
+  const rows = heights.map((row) => row.map(shade)).reverse();
+  const levels = LEVELS.map((level) => contour(xs, ys, heights, level));
+  return { rows, lines: ["xs", "ys"].map((name) => levels.flatMap((line) => line[name])) };
 }
 
 function lossPlot() {
