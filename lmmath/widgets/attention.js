@@ -43,9 +43,9 @@ function render({ model, el, signal }) {
   const map = labelledMap((i) => pick(i));
   const words = status(signal);
   const [note, warning] = [0, 1].map(() => element("p", { className: "lm-note" }));
-  const tokens = element("div", {}, strip.element, legend());
+  const tokens = element("div", {}, strip.element, legend(), warning); // beside the map, which is higher
   const both = element("div", { className: "lm-both" }, tokens, map.element);
-  const body = element("div", { className: "lm-body" }, heads, switches, warning, both);
+  const body = element("div", { className: "lm-body" }, heads, switches, both);
   el.classList.add("lm-attention");
   fill(el, signal, textField(model, "text", "Story", signal), note, body, words.element);
 
@@ -91,8 +91,8 @@ function render({ model, el, signal }) {
       const number = weights[i].toFixed(2);
       if (weight.textContent !== number) weight.textContent = number; // else the page is laid out anew
       weight.classList.toggle("lm-none", weights[i] < 0.005);
-      bar.style.setProperty("--weight", weights[i]);
-      bar.style.setProperty("--share", shares[i]);
+      setLength(bar, "--weight", weights[i]);
+      setLength(bar, "--share", shares[i]);
     });
     map.mark(query);
     words.say(describe(reading, query, weights, shares));
@@ -108,6 +108,12 @@ function render({ model, el, signal }) {
   watch(model, ["layer", "head", "causal", "scaled"], showHead, signal);
   watch(model, ["query"], showQuery, signal);
   return followText(model, { show: showReading, fail }, signal);
+}
+
+// Much finer than can be seen. Most tokens have next to no weight, before and after.
+function setLength(bar, name, value) {
+  const length = value.toFixed(4);
+  if (bar.style.getPropertyValue(name) !== length) bar.style.setProperty(name, length);
 }
 
 function sizes({ gpt }) {
