@@ -13,7 +13,7 @@ import stylesheet
 from docutils.core import publish_doctree
 
 
-@pytest.mark.parametrize("module", [cards, mathml, sources, stylesheet])
+@pytest.mark.parametrize("module", [cards, mathml, scripts, sources, stylesheet])
 def test_the_examples_are_right(module):
     failed, tried = doctest.testmod(module)
     assert tried > 0

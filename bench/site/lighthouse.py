@@ -8,6 +8,7 @@ It prints the median of each score, and what a page weighs as it travels.
 """
 
 import argparse
+import functools
 import gzip
 import json
 import os
@@ -29,6 +30,11 @@ SCORES = ["performance", "accessibility", "best-practices", "seo"]
 COMPRESSED = {".html", ".css", ".js", ".svg", ".json", ".txt", ".ipynb", ".bin"}
 
 
+@functools.cache
+def _compressed(body):
+    return gzip.compress(body, 6)
+
+
 class CompressingHandler(SimpleHTTPRequestHandler):
     """Serve files compressed, as any web server for a published site does."""
 
@@ -45,7 +51,7 @@ class CompressingHandler(SimpleHTTPRequestHandler):
         self.send_header("Content-Type", self.guess_type(path))
         self.send_header("Cache-Control", "max-age=31536000")
         if path.suffix in COMPRESSED:
-            body = gzip.compress(body, 6)
+            body = _compressed(body)
             self.send_header("Content-Encoding", "gzip")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

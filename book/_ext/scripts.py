@@ -3,9 +3,24 @@
 Scripts wait until the page is read, but for the one that chooses its colours. A strict
 ``Content-Security-Policy`` allows only scripts in files: what the theme writes into pages, settings
 for features that are off here, is left out.
+
+The theme's own script looks at every box of code, one after the other, to see which of them scroll,
+at the start and after each change of the page. That takes longer than all the rest of it, so it is
+taken out; ``page.js`` does the same for those that are on the screen.
 """
 
+import re
+from pathlib import Path
+
+from sphinx.util import logging
+
+logger = logging.getLogger(__name__)
+
 AT_ONCE = "_static/mode.js"
+OF_THE_THEME = "_static/scripts/pydata-sphinx-theme.js"
+_LOOK_AT_ALL = re.compile(
+    r'function (\w+)\(\)\{const e=\(\)=>\{document\.querySelectorAll\(\["pre",.*?,e\(\)\}'
+)
 
 
 def defer(app, pagename, templatename, context, doctree):
@@ -22,7 +37,29 @@ def defer(app, pagename, templatename, context, doctree):
     context["script_files"] = kept
 
 
+def without_looking_at_all(script):
+    """Leave out of the theme's script what looks for boxes that scroll.
+
+    >>> theirs = 'function I(){const e=()=>{document.querySelectorAll(["pre",".x"])},t=1;t,e()}I()'
+    >>> without_looking_at_all(theirs)
+    'function I(){}I()'
+    """
+    return _LOOK_AT_ALL.sub(r"function \1(){}", script)
+
+
+def shorten(app, error):
+    """Write the theme's script without it."""
+    path = Path(app.outdir, OF_THE_THEME)
+    if error or app.builder.format != "html" or not path.exists():
+        return
+    script = without_looking_at_all(path.read_text("utf-8"))
+    if "scrollWidth" in script:
+        logger.warning("%s has changed: see scripts.py", path, type="scripts")
+    path.write_text(script, "utf-8")
+
+
 def setup(app):
     """Register the extension, after all that add scripts."""
     app.connect("html-page-context", defer, priority=900)
+    app.connect("build-finished", shorten)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -4,13 +4,15 @@ for (const button of document.querySelectorAll("[data-print]")) {
 }
 document.querySelector(".bd-search-container input")?.focus();
 
-// A formula or a table wider than the page scrolls: by keyboard too.
+// What is wider than the page scrolls: by keyboard too.
+const SCROLLING = ".math-scroll, .pst-scrollable-table-container, .highlight pre, .cell_output > .output";
 const observer = new ResizeObserver((entries) => {
-  for (const { target } of entries) {
-    if (target.scrollWidth > target.clientWidth) target.tabIndex = 0;
-    else target.removeAttribute("tabindex");
-  }
+  const boxes = entries.map(({ target }) => target);
+  // First look at all, then change them: else each would be laid out by itself.
+  const scrolls = boxes.map((box) => box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight);
+  boxes.forEach((box, i) => {
+    if (scrolls[i]) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  });
 });
-for (const place of document.querySelectorAll(".math-scroll, .pst-scrollable-table-container")) {
-  observer.observe(place);
-}
+for (const box of document.querySelectorAll(SCROLLING)) observer.observe(box);
