@@ -27,8 +27,8 @@ def main():
     torch.set_num_threads(1)
     contenders = {
         "lmmath": _ours,
-        "torch.nn": lambda: _theirs(_Parts(CONFIG), fused=False),
-        "torch.nn, AdamW fused": lambda: _theirs(_Parts(CONFIG)),
+        "torch.nn": lambda: _theirs(Parts(CONFIG), fused=False),
+        "torch.nn, AdamW fused": lambda: _theirs(Parts(CONFIG)),
         "transformers": _hugging_face if installed("transformers") else None,
         "nanoGPT": None,
     }
@@ -75,11 +75,7 @@ def _ours():
 
 
 def _theirs(model, fused=True):
-    groups = [
-        {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": 0.1},
-        {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.95), fused=fused)
+    optimizer = adamw(model, fused=fused)
 
     def step(windows):
         windows = torch.from_numpy(windows)
@@ -94,7 +90,16 @@ def _theirs(model, fused=True):
     return step
 
 
-class _Parts(nn.Module):
+def adamw(model, fused):
+    """Give PyTorch's optimizer with the settings of ``SETTINGS``: only matrices decay."""
+    groups = [
+        {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": 0.1},
+        {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.95), fused=fused)
+
+
+class Parts(nn.Module):
     """A GPT as one builds it in PyTorch."""
 
     def __init__(self, config):
@@ -103,7 +108,7 @@ class _Parts(nn.Module):
         self.positions = nn.Embedding(config.n_positions, config.d_model)
         self.blocks = nn.Sequential(*(_Block(config) for _ in range(config.n_layers)))
         self.norm = nn.LayerNorm(config.d_model)
-        params = iter(_first_params().items())
+        params = iter(init_gpt(config, np.random.default_rng(0)).items())
         with torch.no_grad():
             for mine, (_, array) in zip(self.parameters(), params, strict=True):
                 # A linear layer of PyTorch's stores its matrix the other way round.
@@ -113,6 +118,7 @@ class _Parts(nn.Module):
             block.transpose_square_matrix()
 
     def forward(self, tokens):
+        """Compute the logits."""
         places = torch.arange(tokens.shape[-1])
         x = self.blocks(self.tokens(tokens) + self.positions(places))
         return functional.linear(self.norm(x), self.tokens.weight)

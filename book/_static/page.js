@@ -6,13 +6,28 @@ document.querySelector(".bd-search-container input")?.focus();
 
 // What is wider than the page scrolls: by keyboard too.
 const SCROLLING = ".math-scroll, .pst-scrollable-table-container, .highlight pre, .cell_output > .output";
-const observer = new ResizeObserver((entries) => {
-  const boxes = entries.map(({ target }) => target);
+const boxes = [...document.querySelectorAll(SCROLLING)];
+function makeReachable(some) {
   // First look at all, then change them: else each would be laid out by itself.
-  const scrolls = boxes.map((box) => box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight);
-  boxes.forEach((box, i) => {
+  const scrolls = some.map((box) => box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight);
+  some.forEach((box, i) => {
     if (scrolls[i]) box.tabIndex = 0;
     else box.removeAttribute("tabindex");
   });
-});
-for (const box of document.querySelectorAll(SCROLLING)) observer.observe(box);
+}
+const observer = new ResizeObserver((entries) => makeReachable(entries.map(({ target }) => target)));
+for (const box of boxes) observer.observe(box);
+
+// The browser lays out, and so observes, only what is near the screen. The rest has time.
+let rest = [];
+function goOn(deadline) {
+  while (rest.length > 0 && deadline.timeRemaining() > 10) makeReachable(rest.splice(0, 4));
+  if (rest.length > 0) later(goOn);
+}
+const later = window.requestIdleCallback ?? ((task) => setTimeout(task, 50, { timeRemaining: () => 50 }));
+function lookAtAll() {
+  if (rest.length === 0) later(goOn);
+  rest = [...boxes];
+}
+window.addEventListener("load", lookAtAll);
+window.addEventListener("resize", lookAtAll);

@@ -8,6 +8,7 @@ const COLORS = ["blue", "vermilion"];
 
 export function bars({ label, series = [""], format = (value) => value.toFixed(2), pick }) {
   const list = element("ul", { className: "lm-rows", attributes: { role: "list", "aria-label": label } });
+  list.classList.toggle("lm-single", series.length === 1);
   const key = series.map((name, i) => {
     const swatch = element("span", { className: `lm-meter lm-${COLORS[i]}`, ariaHidden: "true" });
     swatch.style.setProperty("--value", 1);
