@@ -9,7 +9,8 @@ BUILT := _build/html/.complete
 
 PACKAGE := $(shell find lmmath book/_ext -type f -not -path '*/__pycache__/*')
 CHAPTERS := $(wildcard book/*.ipynb)
-PAGES := $(CHAPTERS) bench/results.md $(wildcard book/*.md book/*.bib book/_static/* book/_static/*/* book/_templates/*) _config.yml _toc.yml
+PAGES := $(CHAPTERS) bench/results.md $(wildcard book/*.md book/*.bib book/_templates/*) _config.yml _toc.yml
+STATIC := $(shell find book/_static -type f)
 
 .PHONY: help book serve lab links test lint units notebooks-test browser-test notebooks bench clean
 
@@ -54,8 +55,13 @@ _build/.package: $(PACKAGE) $(INSTALLED)
 	@mkdir -p _build
 	@touch $@
 
+# Sphinx looks for changes in pages only, and every page names the files that it loads.
+_build/.static: _build/.package $(STATIC)
+	@rm -rf _build/.doctrees
+	@touch $@
+
 # A failed build leaves caches that would hide its warnings from the next one.
-$(BUILT): _build/.package $(PAGES)
+$(BUILT): _build/.package _build/.static $(PAGES)
 	@echo 'Running the chapters that changed and building the site ...'
 	@$(BIN)/python tools/execute.py $(CHAPTERS)
 	@$(BIN)/jupyter-book build book --config _config.yml --toc '$(CURDIR)/_toc.yml' \
