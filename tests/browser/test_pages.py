@@ -131,6 +131,18 @@ def test_the_font_for_formulas_has_every_sign_in_them():
     assert {sign for sign in signs if ord(sign) not in font} == set()
 
 
+@pytest.mark.parametrize("width", [1280, 360])
+# The last section is too short to stand at the top.
+@pytest.mark.parametrize(
+    ("place", "lowest"), [("equation-6-9", 200), ("exercises", 200), ("reading", 700)]
+)
+def test_a_link_into_a_page_leads_there(new_page, strict_site, place, lowest, width):
+    page = new_page(viewport={"width": width, "height": 800})
+    page.goto(f"{strict_site}/06-training.html#{place}")
+    page.wait_for_timeout(500)  # for what comes near the screen to take its true height
+    assert 0 <= page.locator(f"#{place}").bounding_box()["y"] < lowest
+
+
 def test_nothing_moves_when_widgets_start(new_page, strict_site):
     page = new_page(viewport={"width": 412, "height": 823})
     page.add_init_script("""
