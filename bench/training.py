@@ -28,7 +28,7 @@ def main():
     contenders = {
         "lmmath": _ours,
         "torch.nn": lambda: _theirs(Parts(CONFIG), fused=False),
-        "torch.nn, AdamW fused": lambda: _theirs(Parts(CONFIG)),
+        "torch.nn, AdamW fused": lambda: _theirs(Parts(CONFIG), fused=True),
         "transformers": _hugging_face if installed("transformers") else None,
         "nanoGPT": None,
     }
@@ -63,40 +63,57 @@ def _windows(batch_size, seed):
     return rng.integers(CONFIG.vocab_size, size=(batch_size, CONFIG.n_positions + 1))
 
 
-def _first_params():
-    return init_gpt(CONFIG, np.random.default_rng(0))
+def _first_params(config):
+    return init_gpt(config, np.random.default_rng(0))
 
 
 def _ours():
-    tokens = np.arange(CONFIG.vocab_size).repeat(2)
-    first = prepare(tokens, tokens, CONFIG, SETTINGS, "", init=_first_params())
-    learner = Learner(first, SETTINGS, 1, torch.device("cpu"))
+    learner = new_learner(CONFIG, SETTINGS)
     return lambda windows: float(learner.learn(windows)[0])
 
 
-def _theirs(model, fused=True):
-    optimizer = adamw(model, fused=fused)
-
-    def step(windows):
-        windows = torch.from_numpy(windows)
-        logits = model(windows[:, :-1])
-        loss = functional.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        return float(loss.detach())
-
-    return step
+def _theirs(model, fused):
+    optimizer = adamw(model, SETTINGS, fused)
+    return lambda windows: learn(model, optimizer, windows, SETTINGS)
 
 
-def adamw(model, fused):
-    """Give PyTorch's optimizer with the settings of ``SETTINGS``: only matrices decay."""
+def new_learner(config, settings):
+    """Give lmmath's model, which begins with the same parameters as ``Parts``."""
+    tokens = np.zeros(config.n_positions + 1, int)  # what is learned is given later
+    first = prepare(tokens, tokens, config, settings, "", init=_first_params(config))
+    return Learner(first, settings, 1, torch.device("cpu"))
+
+
+def adamw(model, settings, fused):
+    """Give PyTorch's optimizer: only matrices decay."""
+    decay = settings.weight_decay
     groups = [
-        {"params": [p for p in model.parameters() if p.ndim > 1], "weight_decay": 0.1},
+        {
+            "params": [p for p in model.parameters() if p.ndim > 1],
+            "weight_decay": decay,
+        },
         {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.95), fused=fused)
+    return torch.optim.AdamW(
+        groups, lr=settings.learning_rate, betas=settings.betas, fused=fused
+    )
+
+
+def learn(model, optimizer, windows, settings):
+    """Make one update of a PyTorch model; return the loss before it."""
+    loss = loss_of(model, windows)
+    loss.backward()
+    nn.utils.clip_grad_norm_(model.parameters(), settings.max_norm)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return float(loss.detach())
+
+
+def loss_of(model, windows):
+    """Compute a PyTorch model's mean loss, each token but the first of a window predicted."""
+    windows = torch.from_numpy(windows)
+    logits = model(windows[:, :-1])
+    return functional.cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten())
 
 
 class Parts(nn.Module):
@@ -108,7 +125,7 @@ class Parts(nn.Module):
         self.positions = nn.Embedding(config.n_positions, config.d_model)
         self.blocks = nn.Sequential(*(_Block(config) for _ in range(config.n_layers)))
         self.norm = nn.LayerNorm(config.d_model)
-        params = iter(init_gpt(config, np.random.default_rng(0)).items())
+        params = iter(_first_params(config).items())
         with torch.no_grad():
             for mine, (_, array) in zip(self.parameters(), params, strict=True):
                 # A linear layer of PyTorch's stores its matrix the other way round.
@@ -169,7 +186,7 @@ def _hugging_face():
         eos_token_id=0,
     )
     model = GPT2LMHeadModel(config)
-    arrays = {name: torch.from_numpy(a) for name, a in _first_params().items()}
+    arrays = {name: torch.from_numpy(a) for name, a in _first_params(CONFIG).items()}
     model.transformer.load_state_dict(arrays)
 
     class Logits(nn.Module):
@@ -180,7 +197,7 @@ def _hugging_face():
         def forward(self, tokens):
             return self.model(tokens, use_cache=False).logits
 
-    return _theirs(Logits())
+    return _theirs(Logits(), fused=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ for features that are off here, is left out.
 
 The theme's own script looks at every box of code, one after the other, to see which of them scroll,
 at the start and after each change of the page. That takes longer than all the rest of it, so it is
-taken out; ``page.js`` does the same for those that are on the screen.
+taken out; ``page.js`` does the same, for those near the screen at once, for the others when there
+is time.
 """
 
 import re

@@ -19,14 +19,14 @@ const observer = new ResizeObserver((entries) => makeReachable(entries.map(({ ta
 for (const box of boxes) observer.observe(box);
 
 // The browser lays out, and so observes, only what is near the screen. The rest has time.
+const whenIdle = window.requestIdleCallback ?? ((task) => setTimeout(task, 50, { timeRemaining: () => 50 }));
 let rest = [];
-function goOn(deadline) {
+function lookAtSome(deadline) {
   while (rest.length > 0 && deadline.timeRemaining() > 10) makeReachable(rest.splice(0, 4));
-  if (rest.length > 0) later(goOn);
+  if (rest.length > 0) whenIdle(lookAtSome);
 }
-const later = window.requestIdleCallback ?? ((task) => setTimeout(task, 50, { timeRemaining: () => 50 }));
 function lookAtAll() {
-  if (rest.length === 0) later(goOn);
+  if (rest.length === 0) whenIdle(lookAtSome);
   rest = [...boxes];
 }
 window.addEventListener("load", lookAtAll);

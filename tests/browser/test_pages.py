@@ -131,8 +131,8 @@ def test_the_font_for_formulas_has_every_sign_in_them():
     assert {sign for sign in signs if ord(sign) not in font} == set()
 
 
-@pytest.mark.parametrize("width", [1280, 360])
 # The last section is too short to stand at the top.
+@pytest.mark.parametrize("width", [1280, 360])
 @pytest.mark.parametrize(
     ("place", "lowest"), [("equation-6-9", 200), ("exercises", 200), ("reading", 700)]
 )
