@@ -4,6 +4,12 @@ for (const button of document.querySelectorAll("[data-print]")) {
 }
 document.querySelector(".bd-search-container input")?.focus();
 
+// From the reader's first touch on, what is off the screen is left out of the work of every change.
+const article = document.querySelector(".bd-article");
+for (const touch of ["focusin", "pointerdown"]) {
+  article?.addEventListener(touch, () => article.classList.add("in-use"), { once: true });
+}
+
 // What is wider than the page scrolls: by keyboard too.
 const SCROLLING = ".math-scroll, .pst-scrollable-table-container, .highlight pre, .cell_output > .output";
 const boxes = [...document.querySelectorAll(SCROLLING)];

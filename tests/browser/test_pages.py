@@ -143,6 +143,25 @@ def test_a_link_into_a_page_leads_there(new_page, strict_site, place, lowest, wi
     assert 0 <= page.locator(f"#{place}").bounding_box()["y"] < lowest
 
 
+HEADINGS = """
+() => [...document.querySelectorAll(".bd-article :is(h1, h2, h3)")].map(
+  (heading) => Math.round(heading.getBoundingClientRect().top + scrollY),
+)
+"""
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_nothing_moves_when_the_reader_first_acts(new_page, strict_site, width):
+    page = new_page(viewport={"width": width, "height": 800})
+    page.goto(f"{strict_site}/06-training.html")
+    page.wait_for_timeout(1000)  # for the idle pass, which lays out what scrolls
+    before = page.evaluate(HEADINGS)
+    page.locator(".bd-article summary").first.focus()
+    page.wait_for_timeout(500)
+    assert page.locator(".bd-article.in-use").count() == 1
+    assert page.evaluate(HEADINGS) == before
+
+
 def test_nothing_moves_when_widgets_start(new_page, strict_site):
     page = new_page(viewport={"width": 412, "height": 823})
     page.add_init_script("""
