@@ -11,6 +11,9 @@ const PRE_TOKEN = new RegExp(
   "gu",
 );
 
+const UTF8 = new TextEncoder();
+const FROM_UTF8 = new TextDecoder("utf-8", { ignoreBOM: true }); // a mark of byte order stays
+
 // Cut a text into words, numbers, signs and white space, which merges never cross.
 export function preTokenize(text) {
   requireText(text);
@@ -20,13 +23,13 @@ export function preTokenize(text) {
 // The bytes of a text in UTF-8, as a byte string.
 export function toBytes(text) {
   requireText(text);
-  return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join("");
+  return Array.from(UTF8.encode(text), (byte) => String.fromCharCode(byte)).join("");
 }
 
 // The text of a byte string. What is no valid UTF-8, such as half a character, is U+FFFD.
 export function toText(bytes) {
   const array = Uint8Array.from(bytes, (sign) => sign.charCodeAt(0));
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(array); // a mark of byte order stays
+  return FROM_UTF8.decode(array);
 }
 
 // GPT-2 spells a byte that cannot be seen, a space for one, with a sign from U+0100 on.

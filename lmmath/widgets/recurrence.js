@@ -2,11 +2,13 @@
 import { sigmoid } from "./activations.js";
 import { dot, toNested } from "./mathematics.js";
 import { plot } from "./plot.js";
-import { element, fill, formatNumber, options, setTrait, slider, status, watch } from "./shared.js";
+import { element, fill, formatNumber, options, remembered, setTrait, slider, status, watch } from "./shared.js";
 
 const SIGMA = { min: 0.25, max: 8, step: 1.02, scale: "log" };
 const BIAS = { min: 0, max: 6, step: 0.1 };
 const LENGTHS = { from: 1e-20, to: 1e10 };
+const RNN_TRAITS = ["inputs", "weights", "sigma_max", "activation"];
+const LSTM_TRAITS = ["inputs", "lstm_weights", "lstm", "forget_bias"];
 
 // Each activation, its slope where its output is h, and the steepest slope that it has anywhere.
 const ACTIVATIONS = {
@@ -101,36 +103,39 @@ function transpose(w) {
 
 // All that the widget shows, from the traits alone.
 export function compute(model) {
-  const [inputs, weights, lstmWeights] = ["inputs", "weights", "lstm_weights"].map((name) =>
-    toNested(model.get(name)),
-  );
+  return together(computeRNNs(model), computeLSTM(model));
+}
+
+const together = (rnns, cell) => ({ ...rnns, ...cell, norms: { ...rnns.norms, ...cell.norms } });
+
+function computeRNNs(model) {
+  const [inputs, weights] = [toNested(model.get("inputs")), toNested(model.get("weights"))];
   const [sigma, activation] = [model.get("sigma_max"), model.get("activation")];
   const d = weights[0].length;
-  const last = Array(d).fill(1 / Math.sqrt(d)); // of length 1
   const [random, orthogonal] = weights.map((direction) => {
     const w = direction.map((row) => row.map((value) => sigma * value));
     const sums = add(...w);
     // A bias that lets sigmoids work around the middle of their range, where they are steepest.
     const b = sums.map((sum) => (activation === "sigmoid" ? -sum / 2 : 0));
-    return rnnGradientNorms(last, rnn(inputs, w, b, activation), w, activation);
+    return rnnGradientNorms(ofLengthOne(d), rnn(inputs, w, b, activation), w, activation);
   });
   const distances = Array.from({ length: inputs.length + 1 }, (_, k) => k);
   const growth = ACTIVATIONS[activation].steepest * sigma;
+  return { distances, growth, bound: distances.map((k) => growth ** k), norms: { random, orthogonal } };
+}
+
+function computeLSTM(model) {
+  const [inputs, [wX, wH]] = [toNested(model.get("inputs")), toNested(model.get("lstm_weights"))];
+  const d = wH.length;
   const bias = model.get("forget_bias");
   const biases = [0, bias, 0, 0].flatMap((value) => Array(d).fill(value)); // of i, f, g, o
-  const [wX, wH] = lstmWeights;
-  return {
-    distances,
-    growth,
-    bound: distances.map((k) => growth ** k),
-    alongCell: distances.map((k) => sigmoid(bias) ** k),
-    norms: {
-      random,
-      orthogonal,
-      ...(model.get("lstm") && { LSTM: lstmGradientNorms(last, lstm(inputs, wX, wH, biases), wH) }),
-    },
-  };
+  const alongCell = Array.from({ length: inputs.length + 1 }, (_, k) => sigmoid(bias) ** k);
+  if (!model.get("lstm")) return { alongCell };
+  const LSTM = lstmGradientNorms(ofLengthOne(d), lstm(inputs, wX, wH, biases), wH);
+  return { alongCell, norms: { LSTM } };
 }
+
+const ofLengthOne = (d) => Array(d).fill(1 / Math.sqrt(d));
 
 function render({ model, el, signal }) {
   const figure = lengthsPlot(model, signal);
@@ -148,16 +153,17 @@ function render({ model, el, signal }) {
   fill(el, signal, element("div", { className: "lm-plots" }, figure.element, beside));
   el.classList.add("lm-recurrence");
 
+  const rnns = remembered(model, RNN_TRAITS, computeRNNs);
+  const cell = remembered(model, LSTM_TRAITS, computeLSTM);
   const update = () => {
-    const state = compute(model);
+    const state = together(rnns(), cell());
     bias.hidden = !model.get("lstm");
     figure.draw(state);
     const says = describe(state);
     words.say(says);
     figure.describe(says);
   };
-  const traits = ["sigma_max", "activation", "lstm", "forget_bias"];
-  watch(model, [...traits, "inputs", "weights", "lstm_weights"], update, signal);
+  watch(model, [...new Set([...RNN_TRAITS, ...LSTM_TRAITS])], update, signal);
 }
 
 // The curves, and two straight lines whose ends can be taken hold of.

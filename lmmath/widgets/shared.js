@@ -39,6 +39,16 @@ export function watch(model, names, react, signal) {
   react();
 }
 
+// `compute` once more only when one of these traits, of which it makes its result, has changed.
+export function remembered(model, names, compute) {
+  let made, result;
+  return () => {
+    const values = names.map((name) => model.get(name));
+    if (!made?.every((value, i) => value === values[i])) [made, result] = [values, compute(model)];
+    return result;
+  };
+}
+
 let groups = 0; // radio buttons of one group share a name that no other group has
 
 export function uniqueName(prefix) {
