@@ -85,7 +85,7 @@ def main(arguments=None):
         print(browsers.HELP, file=sys.stderr)
         return 1
     print(f"{'page':22} {'widget':20} {'keys':>5} {'median':>7} {'95 %':>7}  ms")
-    with _serving(options.site) as address, sync_playwright() as playwright:
+    with serving(options.site) as address, sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
             executable_path=executable, args=["--no-sandbox"]
         )
@@ -123,7 +123,8 @@ def _parser():
 
 
 @contextmanager
-def _serving(folder):
+def serving(folder):
+    """Serve a folder on this machine for a while, and give the address."""
     handler = functools.partial(_QuietHandler, directory=folder)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

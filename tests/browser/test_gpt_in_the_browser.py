@@ -420,24 +420,6 @@ def test_a_text_that_changes_while_it_is_read_is_read_as_it_was(small):
     assert small(script)
 
 
-def test_the_next_token_comes_within_a_frame_or_three(run, shipped):
-    script = """
-    () => {
-      const reader = gpt.reader();
-      const times = [];
-      for (let i = 0; i < 300; i += 1) {
-        if (i % 100 === 0) reader.rewind(20);
-        const begin = performance.now();
-        reader.read((7 * i) % 512);
-        times.push(performance.now() - begin);
-      }
-      return times;
-    }
-    """
-    times = run(script)
-    assert np.quantile(times, 0.95) < 50
-
-
 # Damaged files
 
 

