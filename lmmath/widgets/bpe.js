@@ -260,10 +260,11 @@ function mergeWord(word, { size, ranks }) {
 
 function parseMerge(line) {
   const pair = typeof line === "string" ? line.split(" ") : [];
-  if (pair.length !== 2 || [...pair.join("")].some((sign) => !BYTES.has(sign))) {
+  const spelled = pair.map((token) => Array.from(token, (sign) => BYTES.get(sign)));
+  if (pair.length !== 2 || spelled.flat().includes(undefined)) {
     throw new Error(`A merge must be two tokens and a space, got ${JSON.stringify(line)}.`);
   }
-  return pair.map((token) => Array.from(token, (sign) => BYTES.get(sign)).join(""));
+  return spelled.map((bytes) => bytes.join(""));
 }
 
 // Cut a text at its special tokens, which come out at the odd places. At the same place the longest

@@ -138,6 +138,15 @@ function render({ model, el, signal }) {
     return trained.merges;
   }
 
+  // To read thousands of merges takes longer than a frame, so before somebody waits for them.
+  function readAhead() {
+    try {
+      trainedMerges();
+    } catch {
+      // Whoever chooses them will be told.
+    }
+  }
+
   function showNothing(why) {
     list.replaceChildren();
     showPairs([]);
@@ -200,6 +209,7 @@ function render({ model, el, signal }) {
   }
 
   watch(model, ["text", "source", "tokenizer"], learnAgain, signal);
+  (window.requestIdleCallback ?? setTimeout)(readAhead);
   watch(model, ["n_merges"], show, signal);
 }
 
