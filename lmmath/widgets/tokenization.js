@@ -222,12 +222,22 @@ function countBefore(text, merges) {
 
 // A token with its id. Tokens that merges made have colours; a part of a character has a broken border.
 function piece(token, id, isNew) {
+  const { label, isPart } = lookOf(token);
   const kinds = ["lm-token"];
   if (id >= 256) kinds.push(`lm-hue-${id % 4}`);
-  if (toBytes(toText(token)) !== token) kinds.push("lm-part");
+  if (isPart) kinds.push("lm-part");
   if (isNew) kinds.push("lm-new");
-  const parts = [element("span", {}, toLabel(token)), " ", element("small", {}, String(id)), " "];
+  const parts = [element("span", {}, label), " ", element("small", {}, String(id)), " "];
   return element("span", { className: kinds.join(" ") }, ...parts);
+}
+
+const looks = new Map(); // of the tokens shown so far: the same ones come again and again
+
+function lookOf(token) {
+  if (!looks.has(token)) {
+    looks.set(token, { label: toLabel(token), isPart: toBytes(toText(token)) !== token });
+  }
+  return looks.get(token);
 }
 
 const countTokens = (pieces) => pieces.reduce((sum, tokens) => sum + tokens.length, 0);
