@@ -91,9 +91,14 @@ def list_imports(app, pagename, templatename, context, doctree):
     path = Path(app.srcdir, f"{pagename}.ipynb")
     files = imported_files(nbformat.read(path, as_version=4)) if path.exists() else []
     context["imported_files"] = [
-        (file.relative_to(ROOT).as_posix(), context["pathto"](page_name(file)))
+        (_short(file.relative_to(ROOT)), context["pathto"](page_name(file)))
         for file in files
     ]
+
+
+def _short(file):
+    """Name a file as a reader would: that of a whole package by its folder."""
+    return f"{file.parent.as_posix()}/" if file.name == "__init__.py" else file.as_posix()
 
 
 def setup(app):
