@@ -63,7 +63,6 @@ _build/.static: _build/.package $(STATIC)
 # A failed build leaves caches that would hide its warnings from the next one.
 $(BUILT): _build/.package _build/.static $(PAGES)
 	@echo 'Running the chapters that changed and building the site ...'
-	@$(BIN)/python tools/execute.py $(CHAPTERS)
 	@$(BIN)/jupyter-book build book --config _config.yml --toc '$(CURDIR)/_toc.yml' \
 	  --path-output . --warningiserror --nitpick --keep-going --quiet || \
 	  { rm -rf _build/.doctrees; exit 1; }

@@ -1,6 +1,7 @@
 """What the extensions of the site do to a page: styles, scripts, mathematics, descriptions, names."""
 
 import doctest
+import os
 from types import SimpleNamespace
 
 import cards
@@ -11,6 +12,7 @@ import scripts
 import sources
 import stylesheet
 from docutils.core import publish_doctree
+from sphinx.highlighting import PygmentsBridge
 
 
 @pytest.mark.parametrize("module", [cards, mathml, scripts, sources, stylesheet])
@@ -105,3 +107,31 @@ def test_parts_of_a_page_are_called_what_they_are():
     assert (
         context["body"] == '<summary>Solution</summary><div role="listitem">Book</div>'
     )
+
+
+def test_a_source_page_is_written_again_only_if_something_changed(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(sources, "FILES", sources.FILES[:3])
+    newest_template = 0.0
+    templates = SimpleNamespace(newest_template_mtime=lambda: newest_template)
+    builder = SimpleNamespace(templates=templates, highlighter=PygmentsBridge())
+    app = SimpleNamespace(outdir=tmp_path, pages_have_changed=False, builder=builder)
+
+    def written():
+        return [name for name, _, _ in sources.pages(app)]
+
+    names = [sources.page_name(path) for path in sources.FILES]
+    assert written() == names
+    pages = [tmp_path / f"{name}.html" for name in names]
+    for page in pages:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.touch()
+    assert written() == []
+    os.utime(pages[1], (1, 1))
+    assert written() == [names[1]]
+    newest_template = pages[0].stat().st_mtime + 1
+    assert written() == names
+    newest_template = 2.0
+    app.pages_have_changed = True
+    assert written() == names

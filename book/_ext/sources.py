@@ -8,6 +8,7 @@ import ast
 from pathlib import Path
 
 import nbformat
+from sphinx.environment import CONFIG_OK
 
 ROOT = Path(__file__).parents[2]
 FILES = [
@@ -37,8 +38,10 @@ def address(path, line):
 
 
 def pages(app):
-    """Highlight every file."""
+    """Highlight every file that has no page, or an old one."""
     for path in FILES:
+        if _is_current(app, path):
+            continue
         name = path.relative_to(ROOT).as_posix()
         code = app.builder.highlighter.highlight_block(
             path.read_text("utf-8"),
@@ -51,6 +54,22 @@ def pages(app):
             {"title": name, "body": f"<h1>{name}</h1>{code}"},
             "page.html",
         )
+
+
+def _is_current(app, path):
+    page = Path(app.outdir, f"{page_name(path)}.html")
+    if app.pages_have_changed or not page.exists():
+        return False
+    newest = max(path.stat().st_mtime, app.builder.templates.newest_template_mtime())
+    return page.stat().st_mtime > newest
+
+
+def note_changes(app, env):
+    """Note whether what all pages show, the book's settings and the list of pages, has changed."""
+    titles = {name: title.astext() for name, title in env.titles.items()}
+    same = titles == getattr(env, "titles_in_sidebar", None)
+    app.pages_have_changed = not same or env.config_status != CONFIG_OK
+    env.titles_in_sidebar = titles
 
 
 def imported_files(notebook):
@@ -98,11 +117,15 @@ def list_imports(app, pagename, templatename, context, doctree):
 
 def _short(file):
     """Name a file as a reader would: that of a whole package by its folder."""
-    return f"{file.parent.as_posix()}/" if file.name == "__init__.py" else file.as_posix()
+    return (
+        f"{file.parent.as_posix()}/" if file.name == "__init__.py" else file.as_posix()
+    )
 
 
 def setup(app):
     """Register the extension."""
+    app.pages_have_changed = False
+    app.connect("env-updated", note_changes)
     app.connect("html-collect-pages", pages)
     app.connect("html-page-context", list_imports)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
