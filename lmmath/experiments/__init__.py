@@ -19,6 +19,7 @@ from lmmath.experiments.heads import (
 from lmmath.experiments.held_out import (
     StoryLoss,
     StoryReading,
+    encode_story,
     read_stories,
     split_stories,
     story_loss,
@@ -55,6 +56,7 @@ __all__ = [
     "calibration",
     "divergence_at",
     "divergence_by_temperature",
+    "encode_story",
     "fact_recall",
     "induction_scores",
     "loss_by_distance",
