@@ -5,12 +5,14 @@ around it. The other colours have a contrast of at least 3 to 1 against both pag
 colour-blind can tell them apart (Okabe and Ito 2008). The widgets use the same ones.
 """
 
+import functools
 import html
 import io
 import re
 import warnings
 
 import matplotlib
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
@@ -114,7 +116,12 @@ class show:  # noqa: N801  (used as a verb, at the end of a cell)
         for legend in filter(None, (axes.get_legend() for axes in figure.axes)):
             legend.set_frame_on(False)
         self.alt = alt
-        self.svg = _svg(figure, alt)
+        self._figure = figure
+
+    @functools.cached_property
+    def svg(self):
+        """The figure as SVG, drawn when it is first asked for: that takes longer than all else."""
+        return _svg(self._figure, self.alt)
 
     def __repr__(self):
         return f"Figure: {self.alt}"
@@ -133,7 +140,8 @@ def _svg(figure, alt):
     ):
         # Text stays text, so the reader's fonts draw it, whatever matplotlib's lack.
         warnings.filterwarnings("ignore", r"Glyph .* missing from font")
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        # `savefig` would draw the figure twice.
+        FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     body = buffer.getvalue().split("</metadata>")[1]
     # matplotlib's style sheet would be the whole page's.
     body = re.sub(r"<style.*?</style>", "", body, flags=re.DOTALL)
