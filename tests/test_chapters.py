@@ -67,6 +67,15 @@ def test_every_exercise_is_followed_by_its_folded_solution(path):
         assert cell.metadata.mystnb.code_prompt_show == "Solution in code"
 
 
+def test_hidden_code_says_what_it_makes(path):
+    for cell in cells(path, "code"):
+        if "hide-input" in cell.metadata.get("tags", []):
+            makes = "figure" if "figures.show(" in cell.source else "question"
+            assert makes == "figure" or cell.source.startswith(("Choice(", "Number("))
+            assert cell.metadata.mystnb.code_prompt_show == f"The code of this {makes}"
+            assert cell.metadata.mystnb.code_prompt_hide == "Hide the code"
+
+
 def test_an_unsolved_exercise_says_so(path):
     for cell in cells(path, "code"):
         if re.search(r"^check\(", cell.source, re.MULTILINE):
