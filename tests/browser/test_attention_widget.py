@@ -245,3 +245,16 @@ def test_without_javascript_the_picture_says_what_it_shows(new_page, site):
     assert picture.is_visible()
     said = "“gave” attends most to “Kali”, 0.49 and “Kali”, 0.41."
     assert said in picture.get_attribute("aria-label")
+
+
+def test_what_comes_and_goes_on_the_page_moves_nothing_below(page, site):
+    page.goto(f"{site}/03-attention.html")
+    page.locator(f"{SECTION} .live-widget").scroll_into_view_if_needed()
+    view = page.locator(f"{SECTION} .live-widget-view")
+    heights = set()
+    for label in ["causal mask", "divide by √dₖ", "causal mask", "divide by √dₖ"]:
+        view.get_by_label(label).press("Space")
+        for head in view.get_by_role("group", name="Head").get_by_role("radio").all():
+            head.check()
+            heights.add(view.bounding_box()["height"])
+    assert len(heights) == 1
