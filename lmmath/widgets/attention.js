@@ -43,7 +43,7 @@ function render({ model, el, signal }) {
   const map = labelledMap((i) => pick(i));
   const words = status(signal);
   const [note, warning] = [0, 1].map(() => element("p", { className: "lm-note" }));
-  // What comes and goes stands where there is room for it, so that nothing below moves.
+  // The warning comes and goes. On a wide page there is room below the map: nothing below moves.
   const sides = [[strip.element, legend()], [map.element, warning]];
   const both = element("div", { className: "lm-both" }, ...sides.map((side) => element("div", {}, ...side)));
   const body = element("div", { className: "lm-body" }, heads, switches, both);
@@ -135,7 +135,7 @@ function without(causal, scaled) {
 function describe({ tokens, tokenizer }, query, weights, shares) {
   const name = (i) => `“${nameOf(tokens[i], tokenizer)}”`;
   const order = weights.map((_, i) => i).sort((a, b) => weights[b] - weights[a]);
-  const most = order.slice(0, 3).filter((i) => weights[i] >= 0.005); // else it would say 0.00
+  const most = order.slice(0, 3).filter((i, rank) => rank === 0 || weights[i] >= 0.005); // else 0.00
   const parts = most.map((i) => `${name(i)} ${weights[i].toFixed(2)}`);
   const looks = `${name(query)} attends to ${parts.join(", ")}`;
   const source = shares.reduce((best, share, i) => (share > shares[best] ? i : best), 0);

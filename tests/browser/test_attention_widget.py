@@ -215,6 +215,18 @@ def test_another_model_takes_the_place_of_one_that_does_not_load(page, mount, tm
 
 # On the published chapter
 
+
+def test_a_token_that_looks_everywhere_alike_still_says_where(mount, tmp_path):
+    config = GPTConfig(256, n_positions=256, d_model=4, n_layers=1, n_heads=1)
+    params = init_gpt(config, np.random.default_rng(0))
+    blank = {name: np.zeros_like(array) for name, array in params.items()}
+    save_model(tmp_path / "model.safetensors", blank, config)
+    weights = (tmp_path / "model.safetensors").read_bytes()
+    model = {"weights": weights, "tokenizer": BPETokenizer([])}
+    view = mount(AttentionWidget(text="x" * 250, query=-1, layer=0, head=0, **model))
+    expect(spoken(view)).to_have_text("“x” attends to “⏎” 0.00.")
+
+
 SECTION = "#what-trained-heads-look-at"
 
 
