@@ -172,9 +172,10 @@ def rotary_embedding(x, positions=None, base=10_000):
     ----------
     x : array, floating-point, shape (..., n, d_head)
         Queries or keys, one position per row; :math:`d` is ``d_head``, even.
-    positions : array of integers or floating-point numbers, shape (n,), optional
-        :math:`p` of each row; 0, 1, ... if not given. May be a NumPy array whatever ``x`` is.
-        It counts as a constant.
+    positions : array of integers or floating-point numbers, broadcastable to (..., n), optional
+        :math:`p` of each row; 0, 1, ... if not given. The texts of a batch may have positions of
+        their own, as padded and packed ones do. May be a NumPy array whatever ``x`` is. It counts
+        as a constant.
     base : float
         :math:`b`, dimensionless, above 0.
 
@@ -189,8 +190,8 @@ def rotary_embedding(x, positions=None, base=10_000):
     TypeError
         If ``x`` is not a floating-point array, or ``positions`` not an array of numbers.
     ValueError
-        If the last axis of ``x`` is not even, ``positions`` has not one number for each row, or
-        ``base`` is not finite and above 0.
+        If the last axis of ``x`` is not even, ``positions`` does not broadcast against the rows
+        of ``x``, or ``base`` is not finite and above 0.
 
     Notes
     -----
@@ -214,7 +215,7 @@ def rotary_embedding(x, positions=None, base=10_000):
     require_floating(x=x)
     require_matrices(x=x)
     xp = array_namespace(x)
-    cosine, sine = _cosine_and_sine(x, positions, base)  # (n, d_head / 2) each
+    cosine, sine = _cosine_and_sine(x, positions, base)  # (..., n, d_head / 2) each
     even, odd = x[..., 0::2], x[..., 1::2]
     pairs = xp.stack([even * cosine - odd * sine, even * sine + odd * cosine], axis=-1)
     return xp.reshape(pairs, x.shape)
@@ -321,10 +322,10 @@ def _cosine_and_sine(x, positions, base):
     n, d_head = x.shape[-2:]
     _require_even("the last axis of x", d_head)
     positions = np.arange(n) if positions is None else positions
-    _require_positions(positions, n)
+    _require_positions(positions, tuple(x.shape[:-1]))
     xp = array_namespace(positions)
     speeds = to_library_of(positions, frequencies(d_head, base))
-    angles = xp.astype(positions, xp.float64)[:, None] * speeds
+    angles = xp.astype(positions, xp.float64)[..., None] * speeds
     return [
         to_library_of(x, part, x.dtype) for part in (xp.cos(angles), xp.sin(angles))
     ]
@@ -341,7 +342,7 @@ def _require_even(name, number):
         )
 
 
-def _require_positions(positions, n):
+def _require_positions(positions, rows):
     kinds = ("integral", "real floating")
     if not is_array_api_obj(positions):
         came = type(positions).__name__
@@ -350,8 +351,12 @@ def _require_positions(positions, n):
         raise TypeError(
             f"positions must be an array of numbers, got dtype {positions.dtype}"
         )
-    if tuple(positions.shape) != (n,):
+    try:
+        fits = np.broadcast_shapes(positions.shape, rows) == rows
+    except ValueError:
+        fits = False
+    if not fits or positions.ndim == 0:
         raise ValueError(
-            f"positions must hold one number for each of the {n} rows of x, "
+            f"positions must broadcast against the rows of x, which have shape {rows}, "
             f"got shape {tuple(positions.shape)}"
         )

@@ -147,6 +147,25 @@ def test_rotary_equals_the_loops_and_the_complex_numbers(rng, d_head, base, posi
     close(actual[1, 2], rotary_by_loops(x[1, 2], where, base), 1e-12)
 
 
+@pytest.mark.parametrize(
+    ("x_shape", "shape"),
+    [
+        ((2, 3, 4), (2, 3)),
+        ((2, 5, 3, 4), (2, 1, 3)),
+        ((2, 3, 4), (2, 1)),
+        ((3, 4), (3,)),
+    ],
+)
+def test_rotary_takes_positions_of_each_text_of_a_batch(rng, x_shape, shape):
+    x, positions = rng.normal(size=x_shape), rng.integers(100, size=shape)
+    actual = rotary_embedding(x, positions, base=50.0)
+    everywhere = np.broadcast_to(positions, x_shape[:-1])
+    for place in np.ndindex(x_shape[:-1]):
+        row = rotary_by_loops(x[place][None], everywhere[place][None], 50.0)
+        close(actual[place], row[0], 1e-12)
+    close(rotary_embedding(torch.from_numpy(x), positions, base=50.0), actual, 1e-12)
+
+
 def test_rotary_equals_gptj(rng):
     x, positions = rng.normal(size=(2, 3, 5, 8)), np.asarray([4, 0, 9, 1, 7])
     angles = torch.from_numpy(np.outer(positions, frequencies(8)))[None]
@@ -329,8 +348,10 @@ def zeros(*shape):
         (TypeError, lambda: rotary_embedding(zeros(3, 4), [0, 1, 2]), "positions must be an array of numbers, got list"),
         (TypeError, lambda: rotary_embedding(zeros(3, 4), np.ones(3, bool)), "positions must be an array of numbers, got dtype bool"),
         (TypeError, lambda: rotary_embedding(zeros(3, 4), np.ones(3, complex)), "positions must be an array of numbers, got dtype complex128"),
-        (ValueError, lambda: rotary_embedding(zeros(3, 4), np.arange(4)), r"positions must hold one number for each of the 3 rows of x, got shape \(4,\)"),
-        (ValueError, lambda: rotary_embedding(zeros(3, 4), zeros(3, 1)), r"positions must hold one number .* got shape \(3, 1\)"),
+        (ValueError, lambda: rotary_embedding(zeros(3, 4), np.arange(4)), r"positions must broadcast against the rows of x, which have shape \(3,\), got shape \(4,\)"),
+        (ValueError, lambda: rotary_embedding(zeros(3, 4), zeros(3, 1)), r"positions must broadcast against the rows of x, .* got shape \(3, 1\)"),
+        (ValueError, lambda: rotary_embedding(zeros(3, 4), zeros(2, 3)), r"which have shape \(3,\), got shape \(2, 3\)"),
+        (ValueError, lambda: rotary_embedding(zeros(3, 4), np.asarray(1)), r"got shape \(\)"),
         (ValueError, lambda: alibi_slopes(0), "n_heads must be an integer of at least 1, got 0"),
         (ValueError, lambda: alibi_slopes(2.5), "n_heads must be an integer of at least 1, got 2.5"),
         (ValueError, lambda: alibi_bias(0, 3), "n_heads must be an integer of at least 1, got 0"),

@@ -495,7 +495,7 @@ GPT2 = partial(transformers.GPT2Config, n_layer=1, n_embd=4, n_head=1, vocab_siz
         (
             ValueError,
             lambda: gpt_with_cache(PARAMS, TOKENS, CONFIG, [(zeros(2, 4, 5), zeros(2, 4, 6))] * 3),
-            r"cache must hold keys and values of shape \(\.\.\., 2, n_past, 6\)",
+            r"cache must hold keys and values of shape \(2, 4, 6\) for each block, got \(2, 4, 5\)",
         ),
         (ValueError, lambda: gpt(PARAMS | {"wpe.weight": zeros(8, 12)}, TOKENS, CONFIG), r"wpe.weight must have shape \(9, 12\), got \(8, 12\)"),
         (ValueError, lambda: gpt(PARAMS | {"wpe.weight": None}, TOKENS, CONFIG), r"wpe.weight must have shape \(9, 12\), got NoneType"),

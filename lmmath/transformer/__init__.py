@@ -1,16 +1,5 @@
-"""The Transformer: its layers, the encoder-decoder of 2017, and GPT-2's decoder."""
+"""The Transformer: its layers, the encoder-decoder of 2017, and two decoders alone."""
 
-from lmmath.transformer.decoder_only import (
-    GPTConfig,
-    causal_self_attention,
-    gpt,
-    gpt_block,
-    gpt_shapes,
-    gpt_trace,
-    gpt_with_cache,
-    init_gpt,
-    logit_lens,
-)
 from lmmath.transformer.encoder_decoder import (
     TransformerConfig,
     decoder_layer,
@@ -18,6 +7,19 @@ from lmmath.transformer.encoder_decoder import (
     init_transformer,
     transformer,
     transformer_shapes,
+)
+from lmmath.transformer.gpt2 import (
+    GPTConfig,
+    causal_self_attention,
+    gpt,
+    gpt_activations,
+    gpt_block,
+    gpt_residual,
+    gpt_shapes,
+    gpt_trace,
+    gpt_with_cache,
+    init_gpt,
+    logit_lens,
 )
 from lmmath.transformer.hugging_face import load_gpt2
 from lmmath.transformer.layers import (
@@ -27,10 +29,25 @@ from lmmath.transformer.layers import (
     rms_norm,
     swiglu,
 )
+from lmmath.transformer.llama import (
+    LlamaConfig,
+    grouped_query_attention,
+    init_llama,
+    llama,
+    llama_activations,
+    llama_block,
+    llama_gates,
+    llama_lens,
+    llama_residual,
+    llama_shapes,
+    llama_trace,
+    llama_with_cache,
+)
 from lmmath.transformer.parameters import count_parameters, subset
 
 __all__ = [
     "GPTConfig",
+    "LlamaConfig",
     "TransformerConfig",
     "causal_self_attention",
     "count_parameters",
@@ -39,13 +56,26 @@ __all__ = [
     "encoder_layer",
     "feed_forward",
     "gpt",
+    "gpt_activations",
     "gpt_block",
+    "gpt_residual",
     "gpt_shapes",
     "gpt_trace",
     "gpt_with_cache",
+    "grouped_query_attention",
     "init_gpt",
+    "init_llama",
     "init_transformer",
     "layer_norm",
+    "llama",
+    "llama_activations",
+    "llama_block",
+    "llama_gates",
+    "llama_lens",
+    "llama_residual",
+    "llama_shapes",
+    "llama_trace",
+    "llama_with_cache",
     "load_gpt2",
     "logit_lens",
     "rms_norm",

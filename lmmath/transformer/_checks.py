@@ -1,6 +1,6 @@
 """Checks that all models share."""
 
-from array_api_compat import is_array_api_obj
+from array_api_compat import array_namespace, is_array_api_obj
 
 from lmmath._checks import require_ids
 
@@ -38,3 +38,42 @@ def require_params(params, shapes):
         if not is_array_api_obj(params[name]) or tuple(params[name].shape) != shape:
             came = getattr(params[name], "shape", type(params[name]).__name__)
             raise ValueError(f"{name} must have shape {shape}, got {came}")
+
+
+def require_cache(cache, n_layers, n_heads, d_head, batch):
+    """Raise ValueError unless the cache fits the model and the texts; count its positions."""
+    if len(cache) != n_layers:
+        raise ValueError(
+            f"cache must hold one pair for each of {n_layers} blocks, got {len(cache)}"
+        )
+    first = cache[0]
+    n_past = 0 if first is None else first[0].shape[-2]
+    fitting = (*batch, n_heads, n_past, d_head)
+    for pair in cache:
+        if pair is None and first is None:
+            continue
+        shapes = [] if pair is None else [tuple(part.shape) for part in pair]
+        if shapes != [fitting, fitting]:
+            raise ValueError(
+                f"cache must hold keys and values of shape {fitting} for each block, "
+                f"got {' and '.join(map(str, shapes)) or None}"
+            )
+    return n_past
+
+
+def require_mask(mask, visible):
+    """Raise unless the mask says for each text which token may see which."""
+    if not is_array_api_obj(mask) or mask.dtype != array_namespace(mask).bool:
+        came = getattr(mask, "dtype", type(mask).__name__)
+        raise TypeError(
+            f"mask must be a boolean array (True where allowed), got {came}"
+        )
+    # An axis of length 1 serves all.
+    if any(
+        came not in (1, wanted)
+        for came, wanted in zip(mask.shape[-2:], visible[-mask.ndim :], strict=False)
+    ):
+        raise ValueError(
+            f"mask must broadcast to (..., n, n_past + n) = (..., {visible[0]}, "
+            f"{visible[1]}), got shape {tuple(mask.shape)}"
+        )

@@ -3,7 +3,7 @@
 import numpy as np
 
 from lmmath.transformer._checks import require_params
-from lmmath.transformer.decoder_only import GPTConfig, gpt_shapes
+from lmmath.transformer.gpt2 import GPTConfig, gpt_shapes
 
 
 def load_gpt2(source, n_heads=None):

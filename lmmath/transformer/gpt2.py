@@ -20,13 +20,14 @@ from lmmath.attention import (
 )
 from lmmath.neurons import dense, gelu
 from lmmath.transformer._checks import (
+    require_cache,
     require_divides,
     require_names,
     require_params,
     require_text,
 )
 from lmmath.transformer.layers import embed, feed_forward, layer_norm
-from lmmath.transformer.parameters import draw, subset
+from lmmath.transformer.parameters import draw, subset, unchanged
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,7 @@ def gpt_with_cache(params, tokens, config, cache=None):
         If ``tokens`` is not an array of integers.
     ValueError
         If a token id is out of range, the text is empty or, with what is in the cache, too
-        long, or ``params`` or ``cache`` do not fit ``config``.
+        long, or ``params`` or ``cache`` do not fit ``config`` or each other.
 
     Examples
     --------
@@ -175,17 +176,52 @@ def gpt_with_cache(params, tokens, config, cache=None):
     >>> bool(np.allclose(last, whole[2:]))
     True
     """
+    x, cache = gpt_residual(params, tokens, config, cache)
+    return logit_lens(x, params, config), cache
+
+
+def gpt_residual(params, tokens, config, cache=None):
+    r"""Pass through all blocks, up to where the logits are read.
+
+    .. math:: x^{(L)}
+
+    Who draws the next token needs the logits of the last position alone. The product with
+    :math:`E^\top` is the largest of all, and ``logit_lens`` computes it for the rows it is given.
+
+    Parameters
+    ----------
+    params, tokens, config, cache
+        As in ``gpt_with_cache``.
+
+    Returns
+    -------
+    x : array, shape (..., n, d_model)
+        The residual stream after the last block.
+    cache : list of (keys, values)
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in ``gpt_with_cache``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> config = GPTConfig(vocab_size=9, n_positions=8, d_model=6, n_layers=2, n_heads=2)
+    >>> params = init_gpt(config, np.random.default_rng(0))
+    >>> x, cache = gpt_residual(params, np.asarray([3, 1, 4]), config)
+    >>> x.shape, cache[1][0].shape  # keys of the second block: heads, positions, features
+    ((3, 6), (2, 3, 3))
+    """
     require_params(params, gpt_shapes(config))
     cache = [None] * config.n_layers if cache is None else cache
-    _require_cache(cache, config)
-    n_past = 0 if cache[0] is None else cache[0][0].shape[-2]
-    x = _embed_with_positions(params, tokens, config, n_past)
+    x = _embed_with_positions(params, tokens, config, cache)
     new_cache = []
     for i, past in enumerate(cache):
         block = subset(params, f"h.{i}.")
         x, keys_and_values = gpt_block(x, block, config.n_heads, past, config.eps)
         new_cache.append(keys_and_values)
-    return logit_lens(x, params, config), new_cache
+    return x, new_cache
 
 
 def gpt_block(x, params, n_heads, past=None, eps=1e-5):
@@ -274,13 +310,16 @@ def causal_self_attention(x, params, n_heads, past=None):
     return dense(mixed, params["c_proj.weight"], params["c_proj.bias"]), (key, value)
 
 
-def gpt_trace(params, tokens, config):
+def gpt_trace(params, tokens, config, edit=None):
     r"""Run a GPT and keep what a reader wants to look at inside.
 
     Parameters
     ----------
     params, tokens, config
         As in ``gpt``.
+    edit : function of an integer and an array, optional
+        To see what the model would do if the stream were another: ``edit(l, x)`` gets
+        :math:`x^{(\ell)}` and returns what goes on in its place. It must not change ``x`` itself.
 
     Returns
     -------
@@ -306,8 +345,10 @@ def gpt_trace(params, tokens, config):
     >>> [x.shape for x in residuals], [weights.shape for weights in attention]
     ([(3, 6), (3, 6), (3, 6)], [(2, 3, 3), (2, 3, 3)])
     """
+    edit = unchanged if edit is None else edit
     require_params(params, gpt_shapes(config))
-    x = _embed_with_positions(params, tokens, config, n_past=0)
+    no_cache = [None] * config.n_layers
+    x = edit(0, _embed_with_positions(params, tokens, config, no_cache))
     residuals, attention = [x], []
     for i in range(config.n_layers):
         block = subset(params, f"h.{i}.")
@@ -317,8 +358,59 @@ def gpt_trace(params, tokens, config):
         )
         attention.append(attention_weights(query, key, causal_mask(x.shape[-2])))
         x, _ = gpt_block(x, block, config.n_heads, eps=config.eps)
+        x = edit(i + 1, x)
         residuals.append(x)
     return residuals, attention
+
+
+def gpt_activations(params, tokens, config):
+    r"""Record every hidden neuron of a GPT's feed-forward networks while it reads.
+
+    .. math:: h^{(\ell)} = \operatorname{gelu}(\operatorname{LayerNorm}(y)\, W_1 + b_1)
+
+    with :math:`y` the residual stream after the block's attention has been added.
+
+    Parameters
+    ----------
+    params, tokens, config
+        As in ``gpt``.
+
+    Returns
+    -------
+    list of array, each (..., n, d_ff)
+        One for each block.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in ``gpt``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> config = GPTConfig(vocab_size=9, n_positions=8, d_model=6, n_layers=2, n_heads=2)
+    >>> params = init_gpt(config, np.random.default_rng(0))
+    >>> [h.shape for h in gpt_activations(params, np.asarray([3, 1, 4]), config)]
+    [(3, 24), (3, 24)]
+    """
+    residuals, _ = gpt_trace(params, tokens, config)
+    activations = []
+    for i, x in enumerate(residuals[:-1]):
+        block = subset(params, f"h.{i}.")
+        normalized = layer_norm(x, **subset(block, "ln_1."), eps=config.eps)
+        attended, _ = causal_self_attention(
+            normalized, subset(block, "attn."), config.n_heads
+        )
+        normalized = layer_norm(x + attended, **subset(block, "ln_2."), eps=config.eps)
+        activations.append(
+            dense(
+                normalized,
+                block["mlp.c_fc.weight"],
+                block["mlp.c_fc.bias"],
+                activation=partial(gelu, approximate="tanh"),
+            )
+        )
+    return activations
 
 
 def logit_lens(x, params, config):
@@ -461,8 +553,12 @@ def _project_to_heads(x, params, n_heads):
     return [split_heads(part, n_heads) for part in parts]
 
 
-def _embed_with_positions(params, tokens, config, n_past):
+def _embed_with_positions(params, tokens, config, cache):
     require_text("tokens", tokens, config.vocab_size)
+    d_head = config.d_model // config.n_heads
+    n_past = require_cache(
+        cache, config.n_layers, config.n_heads, d_head, tokens.shape[:-1]
+    )
     end = n_past + tokens.shape[-1]
     if end > config.n_positions:
         raise ValueError(
@@ -470,21 +566,3 @@ def _embed_with_positions(params, tokens, config, n_past):
             f"got {tokens.shape[-1]} after {n_past}"
         )
     return embed(params["wte.weight"], tokens) + params["wpe.weight"][n_past:end, :]
-
-
-def _require_cache(cache, config):
-    if len(cache) != config.n_layers:
-        raise ValueError(
-            f"cache must hold one pair for each of {config.n_layers} blocks, "
-            f"got {len(cache)}"
-        )
-    d_head = config.d_model // config.n_heads
-    for keys, values in (pair for pair in cache if pair is not None):
-        *batch, _, n_past, _ = keys.shape
-        fitting = (*batch, config.n_heads, n_past, d_head)
-        if not keys.shape == values.shape == fitting:
-            raise ValueError(
-                "cache must hold keys and values of shape "
-                f"(..., {config.n_heads}, n_past, {d_head}), "
-                f"got {tuple(keys.shape)} and {tuple(values.shape)}"
-            )
