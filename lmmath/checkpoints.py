@@ -18,7 +18,7 @@ from safetensors.numpy import save
 from lmmath._checks import require_floating
 from lmmath._files import replacing
 from lmmath.language_models import RecurrentConfig, shapes
-from lmmath.transformer import GPTConfig
+from lmmath.transformer import GPTConfig, LlamaConfig
 from lmmath.transformer._checks import require_params
 
 _MODEL = "lmmath.model 1"
@@ -34,7 +34,7 @@ def save_model(path, params, config, dtype=None, **notes):
         By convention with the ending ``.safetensors``.
     params : dict of str to array
         As ``init_gpt`` makes them.
-    config : GPTConfig or RecurrentConfig
+    config : GPTConfig, LlamaConfig or RecurrentConfig
     dtype : NumPy dtype, optional
         What to store the numbers in, such as ``np.float16`` for half the size. As they are if
         not given.
@@ -81,7 +81,7 @@ def load_model(path, dtype=np.float32):
     -------
     params : dict of str to numpy.ndarray
         For ``gpt``.
-    config : GPTConfig or RecurrentConfig
+    config : GPTConfig, LlamaConfig or RecurrentConfig
 
     Raises
     ------
@@ -111,7 +111,7 @@ class Checkpoint:
         Those of a language model.
     optimizer : dict
         The state of AdamW, as ``adamw_update`` returned it, with NumPy arrays.
-    config : GPTConfig or RecurrentConfig
+    config : GPTConfig, LlamaConfig or RecurrentConfig
     run : dict
         What else belongs to this training and to no other: anything that JSON can write.
     log : numpy.ndarray of float64, shape (n_rows, n_columns)
@@ -120,7 +120,7 @@ class Checkpoint:
 
     params: dict
     optimizer: dict
-    config: GPTConfig | RecurrentConfig
+    config: GPTConfig | LlamaConfig | RecurrentConfig
     run: dict
     log: np.ndarray
 
@@ -249,9 +249,11 @@ def _config_of(metadata):
     fields = json.loads(metadata["config"])
     if not isinstance(fields, dict):
         raise ValueError(f"config must be an object, got {fields!r}")
-    # The fields tell which kind it is.
-    kind = RecurrentConfig if "cell" in fields else GPTConfig
-    return kind(**fields)
+    # The fields tell which kind it is: files of the first edition name none.
+    for mark, kind in (("cell", RecurrentConfig), ("n_kv_heads", LlamaConfig)):
+        if mark in fields:
+            return kind(**fields)
+    return GPTConfig(**fields)
 
 
 def _stored(name, array, dtype=None):

@@ -24,7 +24,8 @@ from lmmath._checks import (
     require_positive_integer,
 )
 from lmmath.attention import softmax
-from lmmath.transformer import gpt_with_cache
+from lmmath.language_models import architecture, lens, residual
+from lmmath.transformer._checks import require_params
 
 
 def temperature_softmax(logits, temperature=1.0):
@@ -342,11 +343,11 @@ def generate(
     Parameters
     ----------
     params : dict of arrays
-        The model's parameters, as ``init_gpt`` and ``load_gpt2`` return them.
+        The model's parameters, as ``init_gpt``, ``load_gpt2`` or ``load_llama`` return them.
     tokens : array of integers, shape (..., n)
         The prompt, at least one token. May be a NumPy array whatever ``params`` holds.
-    config : GPTConfig
-        The model's sizes.
+    config : GPTConfig, LlamaConfig or RecurrentConfig
+        The model's sizes, which say what computes it.
     n_tokens : int
         How many tokens to add, 0 or more.
     rng : numpy.random.Generator
@@ -354,14 +355,14 @@ def generate(
     temperature, top_k, top_p, min_p
         As in ``sample``.
     use_cache : bool
-        Whether to keep the keys and values of the tokens already read. The tokens drawn are
-        the same; without the cache each takes a pass over the whole text.
+        Whether to keep the keys and values, or the state, of the tokens already read. The
+        tokens drawn are the same; without the cache each takes a pass over the whole text.
 
     Returns
     -------
     array of int64, shape (..., n + n_tokens)
         The prompt and what follows it, in the kind of ``params``. Once a text is longer than
-        ``config.n_positions``, the model sees the last ``n_positions`` tokens of it.
+        ``config.n_positions``, a Transformer sees the last ``n_positions`` tokens of it.
         No gradient flows through a draw: within ``torch.no_grad()``, torch remembers less.
 
     Raises
@@ -543,16 +544,17 @@ def _invert(probabilities, uniform):
 
 def _stream(params, text, config, rng, choices, use_cache):
     xp = array_namespace(text)
-    window, cache = _last(config.n_positions, text), None
+    most = config.n_positions if architecture(config).is_bounded else inf
+    window, cache = _last(most, text), None
     while True:
         unread = window if cache is None else _last(1, window)
-        logits, cache = gpt_with_cache(params, unread, config, cache)
-        token = sample(logits[..., -1, :], rng, **choices)
+        x, cache = residual(config, params, unread, cache)
+        token = sample(lens(config, params, x[..., -1, :]), rng, **choices)
         yield token
         text = xp.concat([window, token[..., None]], axis=-1)
-        window = _last(config.n_positions, text)
+        window = _last(most, text)
         # When the window moves on, so do all positions: keys and values are no longer theirs.
-        if not use_cache or text.shape[-1] > config.n_positions:
+        if not use_cache or text.shape[-1] > most:
             cache = None
 
 
@@ -563,6 +565,7 @@ def _last(n, tokens):
 
 def _prompt(params, tokens, config):
     """Check the prompt and bring it to the parameters' kind and device."""
+    require_params(params, architecture(config).shapes(config))
     require_ids(config.vocab_size, tokens=tokens)
     if tokens.ndim == 0 or tokens.shape[-1] == 0:
         raise ValueError(

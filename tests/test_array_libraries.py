@@ -58,6 +58,10 @@ GRADIENTS = {"w": normal(3, 2), "b": normal(2)}
 GPT = transformer.GPTConfig(7, n_positions=5, d_model=6, n_layers=2, n_heads=2)
 GPT_PARAMS = noisy(transformer.init_gpt(GPT, RNG, np.float64))
 BLOCK = transformer.subset(GPT_PARAMS, "h.1.")
+LLAMA = transformer.LlamaConfig(7, 5, 8, 2, n_heads=4, d_ff=5, n_kv_heads=2)
+LLAMA_PARAMS = noisy(transformer.init_llama(LLAMA, RNG, np.float64))
+LLAMA_BLOCK = transformer.subset(LLAMA_PARAMS, "layers.1.")
+LLAMA_PAST = normal(2, 2, 3, 2), normal(2, 2, 3, 2)  # keys and values of 3 positions
 PAIR = transformer.TransformerConfig(7, d_model=6, n_layers=2, n_heads=2, d_ff=5)
 PAIR_PARAMS = noisy(transformer.init_transformer(PAIR, RNG, np.float64))
 TOKENS = RNG.integers(7, size=(2, 4))
@@ -116,7 +120,11 @@ DIFFERENTIABLE = {
     ],
     attention.split_heads: [(X, 3)],
     attention.merge_heads: [(normal(2, 3, 4, 2),)],
-    positions.rotary_embedding: [(X,), (X, np.asarray([3, 0, 9, 1]), 50.0)],
+    positions.rotary_embedding: [
+        (X,),
+        (X, np.asarray([3, 0, 9, 1]), 50.0),
+        (X, np.asarray([[3, 0, 9, 1], [5, 6, 7, 8]])),
+    ],
     transformer.layer_norm: [(X, normal(6), normal(6)), (X, normal(6), normal(6), 0.5)],
     transformer.rms_norm: [(X, normal(6)), (X, normal(6), 0.5)],
     transformer.feed_forward: [
@@ -140,6 +148,25 @@ DIFFERENTIABLE = {
     transformer.gpt_with_cache: [(GPT_PARAMS, TOKENS, GPT)],
     transformer.gpt_trace: [(GPT_PARAMS, TOKENS, GPT)],
     transformer.logit_lens: [(X, GPT_PARAMS, GPT)],
+    transformer.gpt_residual: [(GPT_PARAMS, TOKENS, GPT)],
+    transformer.gpt_activations: [(GPT_PARAMS, TOKENS[:, :2], GPT)],
+    transformer.llama: [
+        (LLAMA_PARAMS, TOKENS, LLAMA),
+        (LLAMA_PARAMS, TOKENS, LLAMA, 3 * np.arange(8).reshape(2, 4), TOKENS[:, None, :] > 0),
+    ],
+    transformer.llama_with_cache: [(LLAMA_PARAMS, TOKENS, LLAMA)],
+    transformer.llama_residual: [(LLAMA_PARAMS, TOKENS, LLAMA)],
+    transformer.llama_trace: [(LLAMA_PARAMS, TOKENS, LLAMA)],
+    transformer.llama_gates: [(LLAMA_PARAMS, TOKENS, LLAMA)],
+    transformer.llama_activations: [(LLAMA_PARAMS, TOKENS, LLAMA)],
+    transformer.llama_lens: [(normal(2, 4, 8), LLAMA_PARAMS, LLAMA)],
+    transformer.llama_block: [
+        (normal(2, 4, 8), LLAMA_BLOCK, LLAMA),
+        (normal(2, 4, 8), LLAMA_BLOCK, LLAMA, LLAMA_PAST, np.arange(3, 7)),
+    ],
+    transformer.grouped_query_attention: [
+        (normal(2, 4, 8), transformer.subset(LLAMA_BLOCK, "self_attn."), LLAMA),
+    ],
     transformer.gpt_block: [
         (X, BLOCK, 2),
         (X, BLOCK, 2, (normal(2, 2, 3, 3), normal(2, 2, 3, 3)), 0.1),
@@ -202,6 +229,8 @@ WITHOUT_ARRAYS = {
     "init_transformer",
     "gpt_shapes",
     "init_gpt",
+    "llama_shapes",
+    "init_llama",
     "load_gpt2",
     "count_parameters",
     "cosine_schedule",

@@ -593,12 +593,12 @@ def drawn(model, n_random, n_sequences):
     """See which texts the model is asked to read."""
     seen = []
 
-    def spy(params, tokens, config):
+    def spy(config, params, tokens):
         seen.append(tokens)
         return gpt_trace(params, tokens, config)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lmmath.experiments.heads.gpt_trace", spy)
+        patch.setattr("lmmath.experiments.heads.trace", spy)
         induction_scores(*model, np.random.default_rng(8), n_random, n_sequences)
     return seen[0]
 

@@ -7,17 +7,42 @@ from libraries import close, same_gradients, same_on_every_library
 
 from lmmath.language_models import (
     RecurrentConfig,
+    activations,
     forward,
     init,
     init_recurrent,
+    lens,
     recurrent,
     recurrent_shapes,
+    residual,
     shapes,
+    trace,
+    without_heads,
 )
-from lmmath.transformer import GPTConfig, gpt, gpt_shapes, init_gpt
+from lmmath.transformer import (
+    GPTConfig,
+    LlamaConfig,
+    gpt,
+    gpt_activations,
+    gpt_shapes,
+    init_gpt,
+    init_llama,
+    llama,
+    llama_activations,
+    llama_shapes,
+)
 
 SIZES = {"vocab_size": 7, "n_positions": 5, "d_model": 6}
 GPT = GPTConfig(7, n_positions=5, d_model=6, n_layers=2, n_heads=2)
+LLAMA = LlamaConfig(
+    7, n_positions=5, d_model=8, n_layers=2, n_heads=4, d_ff=5, n_kv_heads=2
+)
+KINDS = {
+    GPT: (gpt, gpt_shapes, init_gpt),
+    LLAMA: (llama, llama_shapes, init_llama),
+    RecurrentConfig(cell="rnn", **SIZES): (recurrent, recurrent_shapes, init_recurrent),
+    RecurrentConfig(**SIZES): (recurrent, recurrent_shapes, init_recurrent),
+}
 
 
 @pytest.fixture
@@ -66,23 +91,97 @@ def test_first_parameters_have_the_stated_spread(rng):
         assert forget.tolist() == ([0] if cell == "rnn" else [0, 1, 0, 0])
 
 
-@pytest.mark.parametrize(
-    "config",
-    [GPT, RecurrentConfig(cell="rnn", **SIZES), RecurrentConfig(**SIZES)],
-)
+@pytest.mark.parametrize("config", KINDS)
 def test_the_configuration_says_which_model_it_is(rng, config):
+    compute, its_shapes, its_init = KINDS[config]
     params = init(config, np.random.default_rng(0), np.float64)
     tokens = rng.integers(7, size=4)
-    is_gpt = isinstance(config, GPTConfig)
-    assert shapes(config) == (gpt_shapes if is_gpt else recurrent_shapes)(config)
-    expected = (init_gpt if is_gpt else init_recurrent)(
-        config, np.random.default_rng(0), np.float64
-    )
+    assert shapes(config) == its_shapes(config)
+    expected = its_init(config, np.random.default_rng(0), np.float64)
     assert all(np.array_equal(params[name], expected[name]) for name in expected)
-    close(
-        forward(config, params, tokens),
-        (gpt if is_gpt else recurrent)(params, tokens, config),
+    close(forward(config, params, tokens), compute(params, tokens, config))
+
+
+def drawn(config, rng):
+    """Draw parameters that are all far from 0 and 1."""
+    params = init(config, rng, np.float64)
+    return {
+        n: array + 0.3 * rng.normal(size=array.shape) for n, array in params.items()
+    }
+
+
+@pytest.mark.parametrize("config", KINDS)
+@pytest.mark.parametrize("batch", [(), (3,)])
+def test_every_model_reads_on_from_its_cache(rng, config, batch):
+    params, tokens = drawn(config, rng), rng.integers(7, size=(*batch, 5))
+    whole = forward(config, params, tokens)
+    x, cache = residual(config, params, tokens[..., :2])
+    close(lens(config, params, x), whole[..., :2, :], 1e-12)
+    x, cache = residual(config, params, tokens[..., 2:4], cache)
+    close(lens(config, params, x), whole[..., 2:4, :], 1e-12)
+    x, _ = residual(config, params, tokens[..., 4:], cache)
+    close(lens(config, params, x[..., -1, :]), whole[..., -1, :], 1e-12)
+
+
+@pytest.mark.parametrize("config", KINDS)
+def test_the_lens_on_the_end_of_every_trace_gives_the_logits(rng, config):
+    params, tokens = drawn(config, rng), rng.integers(7, size=(2, 4))
+    residuals, attention = trace(config, params, tokens)
+    logits = lens(config, params, residuals[-1])
+    close(logits, forward(config, params, tokens), 1e-12)
+    for weights in attention:
+        assert weights.shape == (2, config.n_heads, 4, 4)
+        close(weights.sum(axis=-1), np.ones((2, config.n_heads, 4)))
+        assert np.all(np.triu(weights, 1) == 0)
+
+
+@pytest.mark.parametrize("config", KINDS)
+def test_an_edit_reaches_the_logits_of_every_model(rng, config):
+    params, tokens = drawn(config, rng), rng.integers(7, size=4)
+    plain, _ = trace(config, params, tokens)
+    for layer in range(len(plain)):
+        edited, _ = trace(
+            config, params, tokens, lambda at, x, layer=layer: x + (at == layer)
+        )
+        close(edited[layer], plain[layer] + 1)
+        assert not np.allclose(edited[-1], plain[-1])
+        for before, unedited in zip(edited[:layer], plain[:layer], strict=True):
+            assert np.array_equal(before, unedited)
+
+
+@pytest.mark.parametrize("config", [GPT, LLAMA])
+def test_without_a_head_its_features_are_not_written(rng, config):
+    params, tokens = drawn(config, rng), rng.integers(7, size=4)
+    name = (
+        "h.1.attn.c_proj.weight"
+        if config is GPT
+        else "layers.1.self_attn.o_proj.weight"
     )
+    d_head = params[name].shape[0] // config.n_heads
+    fewer = without_heads(config, params, [(1, 1)])
+    expected = params[name].copy()
+    expected[d_head : 2 * d_head] = 0
+    assert np.array_equal(fewer[name], expected)
+    assert all(fewer[n] is params[n] for n in params if n != name)
+    none_left = [(layer, head) for layer in (0, 1) for head in range(config.n_heads)]
+    assert not np.any(without_heads(config, params, none_left)[name])
+    assert not np.allclose(
+        forward(config, fewer, tokens), forward(config, params, tokens)
+    )
+    tensors = {n: torch.from_numpy(array) for n, array in params.items()}
+    close(without_heads(config, tensors, [(1, 1)])[name], expected)
+
+
+def test_activations_are_those_of_the_kind(rng):
+    tokens = rng.integers(7, size=4)
+    for config, expected in ((GPT, gpt_activations), (LLAMA, llama_activations)):
+        params = drawn(config, rng)
+        for ours, theirs in zip(
+            activations(config, params, tokens),
+            expected(params, tokens, config),
+            strict=True,
+        ):
+            close(ours, theirs)
 
 
 @pytest.mark.parametrize(
@@ -96,9 +195,13 @@ def test_the_configuration_says_which_model_it_is(rng, config):
             lambda: recurrent(init_recurrent(RecurrentConfig(**SIZES), np.random.default_rng(0)), np.asarray([7]), RecurrentConfig(**SIZES)),
             "tokens must lie between 0 and 6, got 7",
         ),
-        (TypeError, lambda: forward(3, {}, np.asarray([1])), "config must be a GPTConfig or a RecurrentConfig, got int"),
-        (TypeError, lambda: shapes(3), "config must be a GPTConfig or a RecurrentConfig, got int"),
-        (TypeError, lambda: init(3, np.random.default_rng(0)), "config must be a GPTConfig or a RecurrentConfig, got int"),
+        (TypeError, lambda: forward(3, {}, np.asarray([1])), "config must be a GPTConfig, a LlamaConfig or a RecurrentConfig, got int"),
+        (TypeError, lambda: shapes(3), "config must be a GPTConfig, a LlamaConfig or a RecurrentConfig, got int"),
+        (TypeError, lambda: activations(RecurrentConfig(**SIZES), {}, np.asarray([1])), "config must be of a model with feed-forward networks, got RecurrentConfig"),
+        (TypeError, lambda: without_heads(RecurrentConfig(**SIZES), {}, [(0, 0)]), "config must be of a model with heads, got RecurrentConfig"),
+        (ValueError, lambda: without_heads(GPT, {}, [(2, 0)]), r"a layer below 2 and a head below 2, got \(2, 0\)"),
+        (ValueError, lambda: without_heads(GPT, {}, [(0, -1)]), r"got \(0, -1\)"),
+        (TypeError, lambda: init(3, np.random.default_rng(0)), "config must be a GPTConfig, a LlamaConfig or a RecurrentConfig, got int"),
     ],
 )  # fmt: skip
 def test_bad_input_is_named(error, call, message):

@@ -18,6 +18,7 @@ from libraries import close
 from lmmath import sampling
 from lmmath.attention import entropy
 from lmmath.autodiff import Tensor
+from lmmath.language_models import RecurrentConfig, forward, init, residual
 from lmmath.sampling import (
     generate,
     kl_divergence,
@@ -29,7 +30,7 @@ from lmmath.sampling import (
     top_k_filter,
     top_p_filter,
 )
-from lmmath.transformer import GPTConfig, gpt, init_gpt, load_gpt2
+from lmmath.transformer import GPTConfig, LlamaConfig, gpt, init_gpt, load_gpt2
 
 INF = np.inf
 LAST_BELOW_ONE = np.nextafter(1.0, 0.0)
@@ -380,16 +381,15 @@ def test_generate_equals_the_definition_across_the_windows_end(
 def test_the_cache_changes_the_work_and_not_the_logits(params, rng, monkeypatch):
     n_read, logits = [], []
 
-    def recording_gpt(params, tokens, config, cache):
+    def recording_residual(config, params, tokens, cache):
         n_read.append(tokens.shape[-1])
-        return gpt_with_cache(params, tokens, config, cache)
+        return residual(config, params, tokens, cache)
 
     def recording_sample(row, *args, **kwargs):
         logits.append(row)
         return sample(row, *args, **kwargs)
 
-    gpt_with_cache = sampling.gpt_with_cache
-    monkeypatch.setattr(sampling, "gpt_with_cache", recording_gpt)
+    monkeypatch.setattr(sampling, "residual", recording_residual)
     monkeypatch.setattr(sampling, "sample", recording_sample)
     prompt = rng.integers(11, size=(2, 3))
     for use_cache in (True, False):
@@ -451,10 +451,37 @@ def test_stream_yields_what_generate_collects_and_has_no_end(params, rng):
 
 
 def test_a_stream_computes_nothing_before_it_is_asked(params, monkeypatch):
-    monkeypatch.setattr(sampling, "gpt_with_cache", None)
+    monkeypatch.setattr(sampling, "residual", None)
     seeded = np.random.default_rng(8)
     stream(params, np.asarray([1]), CONFIG, seeded)
     assert seeded.random() == np.random.default_rng(8).random()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        LlamaConfig(11, 8, 12, 2, 6, d_ff=7, n_kv_heads=2),
+        RecurrentConfig(11, 8, 12, "rnn"),
+        RecurrentConfig(11, 8, 12, "lstm"),
+    ],
+)
+def test_every_model_generates_the_same_with_the_cache_and_without(rng, config):
+    params = {n: 5 * a for n, a in init(config, rng, np.float64).items()}
+    prompt = rng.integers(11, size=(2, 3))
+    texts = [
+        generate(
+            params, prompt, config, 9, np.random.default_rng(5), use_cache=use_cache
+        )
+        for use_cache in (True, False)
+    ]
+    assert np.array_equal(*texts)
+    # By hand: a recurrent model sees everything, a Transformer the last eight.
+    row, drawn = prompt, np.random.default_rng(5)
+    for _ in range(9):
+        seen = row if isinstance(config, RecurrentConfig) else row[:, -8:]
+        token = sample(forward(config, params, seen)[:, -1], drawn)
+        row = np.concatenate([row, token[:, None]], axis=1)
+    assert np.array_equal(row, texts[0])
 
 
 def test_no_tokens_asked_for_gives_the_prompt(params, rng):

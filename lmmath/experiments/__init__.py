@@ -1,4 +1,4 @@
-"""What a GPT trained on Fable has learned, measured against the truth.
+"""What a model trained on Fable has learned, measured against the truth.
 
 Every experiment takes a model as ``params, config, tokenizer`` and returns numbers that can be
 drawn. ``words`` are a Fable text that the model has not been trained on.

@@ -49,7 +49,7 @@ def loss_by_distance(params, config, tokenizer, n_meals, rng, animals=ANIMALS):
     Parameters
     ----------
     params : dict of str to numpy.ndarray
-    config : GPTConfig or RecurrentConfig
+    config : GPTConfig, LlamaConfig or RecurrentConfig
     tokenizer : BPETokenizer
         With the ``vocab_size`` of ``config``.
     n_meals : sequence of int

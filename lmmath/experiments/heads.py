@@ -13,13 +13,14 @@ from lmmath._checks import require_generator, require_positive_integer
 from lmmath.experiments.held_out import (
     encode_story,
     padded_batches,
+    require_heads,
     require_model,
     split_stories,
 )
 from lmmath.fable import ANIMALS, surprisals, vocabulary
 from lmmath.fable.language import FORMS_OF_PRONOUNS
+from lmmath.language_models import lens, trace
 from lmmath.training import token_losses
-from lmmath.transformer import gpt_trace, logit_lens
 
 _NAMES = frozenset(animal.name for animal in ANIMALS)
 _SUBJECTS, _OBJECTS = map(frozenset, zip(*FORMS_OF_PRONOUNS.values(), strict=True))
@@ -184,6 +185,7 @@ def antecedent_attention(params, config, tokenizer, words):
     ((2, 1), True)
     """
     require_model(params, config, tokenizer)
+    require_heads(config)
     # It names the first word that is wrong, if Fable cannot produce them.
     surprisals(words)
     found = {"subject": [], "object": []}
@@ -244,6 +246,7 @@ def name_induction(params, config, tokenizer, words):
     ((2, 1), True)
     """
     require_model(params, config, tokenizer)
+    require_heads(config)
     surprisals(words)
     looks, losses = [], {"first": [], "repeated": []}
     for seen in _see(params, config, tokenizer, words):
@@ -318,6 +321,7 @@ def induction_scores(params, config, tokenizer, rng, n_random=None, n_sequences=
     ((2, 1), True)
     """
     require_model(params, config, tokenizer)
+    require_heads(config)
     require_generator(rng)
     require_positive_integer(n_sequences=n_sequences)
     break_, used = _used_tokens(tokenizer)
@@ -325,8 +329,8 @@ def induction_scores(params, config, tokenizer, rng, n_random=None, n_sequences=
     drawn = rng.permuted(np.tile(used, (n_sequences, 1)), axis=1)[:, :n]
     breaks = np.full((n_sequences, 1), break_)
     texts = np.concatenate([breaks, drawn, drawn], axis=1)
-    residuals, attention = gpt_trace(params, texts, config)
-    logits = logit_lens(residuals[-1], params, config)
+    residuals, attention = trace(config, params, texts)
+    logits = lens(config, params, residuals[-1])
     losses = token_losses(logits[:, :-1].astype(np.float64), texts[:, 1:])
     repeated, later = np.arange(n + 1, 2 * n), np.arange(1, 2 * n + 1)
     return InductionScores(
@@ -388,8 +392,8 @@ def _see(params, config, tokenizer, words):
     spelled = [encode_story(story, tokenizer) for story in stories]
     texts = [tokens for tokens, _ in spelled]
     for chosen, padded in padded_batches(texts, config.n_positions):
-        residuals, attention = gpt_trace(params, padded, config)
-        logits = logit_lens(residuals[-1], params, config)
+        residuals, attention = trace(config, params, padded)
+        logits = lens(config, params, residuals[-1])
         losses = token_losses(logits[:, :-1].astype(np.float64), padded[:, 1:])
         # (n_texts, n_layers, n_heads, n, n)
         attention = np.stack(attention, axis=1)

@@ -13,7 +13,7 @@ import numpy as np
 
 from lmmath.attention import log_softmax
 from lmmath.fable.tokens import TokenReader
-from lmmath.language_models import forward, shapes
+from lmmath.language_models import architecture, forward, shapes
 from lmmath.transformer._checks import require_params
 
 _TEXTS_AT_ONCE = 32
@@ -106,7 +106,7 @@ def read_stories(params, config, tokenizer, words):
     Parameters
     ----------
     params : dict of str to numpy.ndarray
-    config : GPTConfig or RecurrentConfig
+    config : GPTConfig, LlamaConfig or RecurrentConfig
     tokenizer : BPETokenizer
         With the ``vocab_size`` of ``config``.
     words : sequence of str
@@ -346,6 +346,13 @@ def require_model(params, config, tokenizer):
             f"tokenizer must have the model's vocab_size, {config.vocab_size}, "
             f"got {tokenizer.vocab_size}"
         )
+
+
+def require_heads(config):
+    """Raise TypeError unless the model attends."""
+    if architecture(config).output_matrix is None:
+        came = type(config).__name__
+        raise TypeError(f"config must be of a model with heads, got {came}")
 
 
 def _of(targets, rows):

@@ -71,7 +71,7 @@ def fact_recall(params, config, tokenizer, animals=ANIMALS):
     Parameters
     ----------
     params : dict of str to numpy.ndarray
-    config : GPTConfig or RecurrentConfig
+    config : GPTConfig, LlamaConfig or RecurrentConfig
     tokenizer : BPETokenizer
         With the ``vocab_size`` of ``config``.
     animals : sequence of lmmath.fable.language.Animal

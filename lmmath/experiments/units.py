@@ -1,6 +1,5 @@
 """What single neurons of a trained model answer to."""
 
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,12 +10,11 @@ from lmmath.experiments.held_out import (
     require_model,
     split_stories,
 )
-from lmmath.neurons import dense, gelu
-from lmmath.transformer import causal_self_attention, gpt_trace, layer_norm, subset
+from lmmath.language_models import activations
 
 
 class UnitActivations(NamedTuple):
-    """The hidden neurons of a GPT's feed-forward networks, at every token of some stories.
+    """The hidden neurons of a model's feed-forward networks, at every token of some stories.
 
     Attributes
     ----------
@@ -31,11 +29,12 @@ class UnitActivations(NamedTuple):
 
 
 def unit_activations(params, config, tokenizer, words):
-    r"""Record every hidden neuron of a GPT while it reads.
+    r"""Record every hidden neuron of a Transformer while it reads stories.
 
     .. math:: h = \operatorname{gelu}(\operatorname{LayerNorm}(y)\, W_1 + b_1)
 
-    with :math:`y` the residual stream after the block's attention has been added.
+    in a GPT, with :math:`y` the residual stream after the block's attention has been added, and
+    gated in a Llama.
 
     Parameters
     ----------
@@ -66,29 +65,9 @@ def unit_activations(params, config, tokenizer, words):
     stories = [encode_story(story, tokenizer)[0] for story in split_stories(words)]
     found = {}
     for chosen, padded in padded_batches(stories, config.n_positions):
-        layers = _hidden(params, padded, config)
+        layers = np.stack(activations(config, params, padded))
         for row, i in enumerate(chosen):
             n = min(len(stories[i]), config.n_positions)
             found[i] = stories[i][:n], layers[:, row, :n]
     tokens, values = zip(*(found[i] for i in sorted(found)), strict=True)
     return UnitActivations(np.concatenate(tokens), np.concatenate(values, axis=1))
-
-
-def _hidden(params, tokens, config):
-    residuals, _ = gpt_trace(params, tokens, config)
-    layers = []
-    for i, x in enumerate(residuals[:-1]):
-        block = subset(params, f"h.{i}.")
-        normalized = layer_norm(x, **subset(block, "ln_1."), eps=config.eps)
-        attended, _ = causal_self_attention(
-            normalized, subset(block, "attn."), config.n_heads
-        )
-        layers.append(
-            dense(
-                layer_norm(x + attended, **subset(block, "ln_2."), eps=config.eps),
-                block["mlp.c_fc.weight"],
-                block["mlp.c_fc.bias"],
-                activation=partial(gelu, approximate="tanh"),
-            )
-        )
-    return np.stack(layers)

@@ -44,7 +44,7 @@ def write_stories(params, config, tokenizer, n_texts, rng, **choices):
     Parameters
     ----------
     params, config, tokenizer
-        A GPT, as in ``read_stories``.
+        As in ``read_stories``.
     n_texts : int
         How many texts are written.
     rng : numpy.random.Generator

@@ -1,11 +1,10 @@
-r"""Language models of one kind or another: which it is, the configuration says.
+r"""Recurrent language models: a state that has read everything before predicts what comes.
 
-A GPT and the two recurrent models have the same parts at both ends, a row of the embedding
-for each token and a score for each row. So they are compared by what they put between.
+They have the same parts at both ends as a GPT, a row of the embedding for each token and a score
+for each row. So the two are compared by what they put between.
 """
 
 from dataclasses import dataclass
-from functools import singledispatch
 from math import sqrt
 
 import numpy as np
@@ -13,9 +12,9 @@ from array_api_compat import array_namespace
 
 from lmmath._checks import require_positive_integer
 from lmmath.recurrence import lstm, rnn
-from lmmath.transformer import GPTConfig, embed, gpt, gpt_shapes, init_gpt
+from lmmath.transformer import embed
 from lmmath.transformer._checks import require_params, require_text
-from lmmath.transformer.parameters import draw
+from lmmath.transformer.parameters import draw, unchanged
 
 _GATES = {"rnn": 1, "lstm": 4}
 
@@ -96,12 +95,115 @@ def recurrent(params, tokens, config):
     >>> recurrent(params, np.asarray([3, 1, 4]), config).shape
     (3, 9)
     """
+    h, _ = recurrent_states(params, tokens, config)
+    return recurrent_lens(h, params, config)
+
+
+def recurrent_states(params, tokens, config, cache=None):
+    r"""Read tokens, and keep the state after the last, from which reading goes on.
+
+    .. math:: h_t = \operatorname{cell}(E_{x_t}, h_{t-1})
+
+    Parameters
+    ----------
+    params, tokens, config
+        As in ``recurrent``.
+    cache : tuple of array, each (..., d_model), optional
+        The state that an earlier call left: the output, and for an LSTM the cell.
+
+    Returns
+    -------
+    h : array, shape (..., n, d_model)
+        The output after each token.
+    cache : tuple of array, each (..., d_model)
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in ``recurrent``.
+
+    Examples
+    --------
+    >>> config = RecurrentConfig(vocab_size=9, n_positions=8, d_model=4)
+    >>> params = init_recurrent(config, np.random.default_rng(0))
+    >>> whole, _ = recurrent_states(params, np.asarray([3, 1, 4]), config)
+    >>> _, cache = recurrent_states(params, np.asarray([3, 1]), config)
+    >>> last, _ = recurrent_states(params, np.asarray([4]), config, cache)
+    >>> bool(np.allclose(last, whole[2:]))
+    True
+    """
     require_params(params, recurrent_shapes(config))
     require_text("tokens", tokens, config.vocab_size)
     x = embed(params["wte.weight"], tokens)
-    weights = params["cell.w_x"], params["cell.w_h"], params["cell.b"]
-    h = rnn(x, *weights) if config.cell == "rnn" else lstm(x, *weights)[0]
+    states = _run_cell(x, params, config, () if cache is None else cache)
+    return states[0], tuple(state[..., -1, :] for state in states)
+
+
+def recurrent_lens(h, params, config):
+    r"""Score every token by its likeness to an output, or to another row of that width.
+
+    .. math:: \text{logits} = h E^\top
+
+    Parameters
+    ----------
+    h : array, floating-point, shape (..., d_model)
+    params, config
+        As in ``recurrent``.
+
+    Returns
+    -------
+    array, shape (..., vocab_size)
+
+    Examples
+    --------
+    >>> config = RecurrentConfig(vocab_size=9, n_positions=8, d_model=4)
+    >>> params = init_recurrent(config, np.random.default_rng(0))
+    >>> recurrent_lens(np.ones((3, 4)), params, config).shape
+    (3, 9)
+    """
     return h @ array_namespace(h).matrix_transpose(params["wte.weight"])
+
+
+def recurrent_trace(params, tokens, config, edit=None):
+    r"""Run a recurrent model and keep what it takes in and what it gives out.
+
+    Parameters
+    ----------
+    params, tokens, config
+        As in ``recurrent``.
+    edit : function of an integer and an array, optional
+        ``edit(0, x)`` gets the tokens' vectors and ``edit(1, h)`` the outputs; each returns what
+        goes on in its place.
+
+    Returns
+    -------
+    residuals : list of array, each (..., n, d_model)
+        The tokens' vectors and the outputs.
+    attention : list
+        Empty: nothing in it attends.
+
+    Examples
+    --------
+    >>> config = RecurrentConfig(vocab_size=9, n_positions=8, d_model=4)
+    >>> params = init_recurrent(config, np.random.default_rng(0))
+    >>> residuals, attention = recurrent_trace(params, np.asarray([3, 1, 4]), config)
+    >>> [x.shape for x in residuals], attention
+    ([(3, 4), (3, 4)], [])
+    """
+    edit = unchanged if edit is None else edit
+    require_params(params, recurrent_shapes(config))
+    require_text("tokens", tokens, config.vocab_size)
+    x = edit(0, embed(params["wte.weight"], tokens))
+    h = _run_cell(x, params, config)[0]
+    return [x, edit(1, h)], []
+
+
+def _run_cell(x, params, config, first=()):
+    """Give the outputs, and for an LSTM the cells, after each step."""
+    weights = params["cell.w_x"], params["cell.w_h"], params["cell.b"]
+    if config.cell == "rnn":
+        return (rnn(x, *weights, *first),)
+    return lstm(x, *weights, *first)
 
 
 def recurrent_shapes(config):
@@ -163,61 +265,3 @@ def init_recurrent(config, rng, dtype=np.float32):
     if config.cell == "lstm":
         params["cell.b"][d : 2 * d] = 1
     return params
-
-
-@singledispatch
-def forward(config, params, tokens):
-    """Compute the logits of any of these models.
-
-    Parameters
-    ----------
-    config : GPTConfig or RecurrentConfig
-    params : dict of str to array
-    tokens : integer array, shape (..., n)
-
-    Returns
-    -------
-    array, shape (..., n, vocab_size)
-    """
-    raise _unknown(config)
-
-
-@singledispatch
-def shapes(config):
-    """List the parameters of any of these models with their shapes.
-
-    >>> shapes(RecurrentConfig(vocab_size=9, n_positions=8, d_model=4))["wte.weight"]
-    (9, 4)
-    """
-    raise _unknown(config)
-
-
-@singledispatch
-def init(config, rng, dtype=np.float32):
-    """Draw the parameters of any of these models.
-
-    >>> init(RecurrentConfig(9, n_positions=8, d_model=4), np.random.default_rng(0)).keys()
-    dict_keys(['wte.weight', 'cell.w_x', 'cell.w_h', 'cell.b'])
-    """
-    raise _unknown(config)
-
-
-def _unknown(config):
-    known = "a GPTConfig or a RecurrentConfig"
-    return TypeError(f"config must be {known}, got {type(config).__name__}")
-
-
-shapes.register(GPTConfig, gpt_shapes)
-shapes.register(RecurrentConfig, recurrent_shapes)
-init.register(GPTConfig, init_gpt)
-init.register(RecurrentConfig, init_recurrent)
-
-
-@forward.register
-def _(config: GPTConfig, params, tokens):
-    return gpt(params, tokens, config)
-
-
-@forward.register
-def _(config: RecurrentConfig, params, tokens):
-    return recurrent(params, tokens, config)
