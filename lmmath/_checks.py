@@ -190,3 +190,25 @@ def require_projection(of, length, **matrices):
                 f"{name} must have two axes, the first as long as {of} ({length}), "
                 f"got shape {tuple(w.shape)}"
             )
+
+
+def require_positions(positions, rows):
+    """Raise unless there is a position for each of the rows of x, which have this shape."""
+    rows = tuple(rows)
+    kinds = ("integral", "real floating")
+    if not is_array_api_obj(positions):
+        came = type(positions).__name__
+        raise TypeError(f"positions must be an array of numbers, got {came}")
+    if not array_namespace(positions).isdtype(positions.dtype, kinds):
+        raise TypeError(
+            f"positions must be an array of numbers, got dtype {positions.dtype}"
+        )
+    try:
+        fits = np.broadcast_shapes(positions.shape, rows) == rows
+    except ValueError:
+        fits = False
+    if not fits or positions.ndim == 0:
+        raise ValueError(
+            f"positions must broadcast against the rows of x, which have shape {rows}, "
+            f"got shape {tuple(positions.shape)}"
+        )

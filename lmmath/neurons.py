@@ -168,6 +168,9 @@ def silu(x):
     >>> silu(np.asarray([-1000.0, 0.0, 1000.0]))
     array([  -0.,    0., 1000.])
     """
+    require_floating(x=x)
+    if is_of_torch(x):
+        return torch_kernels.silu(x)
     return x * sigmoid(x)
 
 

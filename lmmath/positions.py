@@ -9,12 +9,13 @@ from math import isfinite
 from numbers import Integral, Real
 
 import numpy as np
-from array_api_compat import array_namespace, is_array_api_obj
+from array_api_compat import array_namespace
 
 from lmmath._arrays import to_library_of
 from lmmath._checks import (
     require_floating,
     require_matrices,
+    require_positions,
     require_positive,
     require_positive_integer,
 )
@@ -214,11 +215,83 @@ def rotary_embedding(x, positions=None, base=10_000):
     """
     require_floating(x=x)
     require_matrices(x=x)
+    n, d_head = x.shape[-2:]
+    positions = np.arange(n) if positions is None else positions
+    _require_even("the last axis of x", d_head)
+    require_positions(positions, x.shape[:-1])
+    return turn_pairs(x, *cosine_and_sine(positions, d_head, base, like=x))
+
+
+def turn_pairs(x, cosine, sine):
+    r"""Turn each pair of neighbouring features by an angle whose cosine and sine are given.
+
+    .. math::
+
+        \begin{aligned}
+        y_{2i} &= x_{2i} \cos\alpha_i - x_{2i+1} \sin\alpha_i \\
+        y_{2i+1} &= x_{2i} \sin\alpha_i + x_{2i+1} \cos\alpha_i
+        \end{aligned}
+
+    Parameters
+    ----------
+    x : array, floating-point, shape (..., d)
+    cosine, sine : array, broadcastable to (..., d / 2)
+        As ``cosine_and_sine`` gives them.
+
+    Returns
+    -------
+    array, shape (..., d)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> turn_pairs(np.asarray([1.0, 2.0]), np.asarray([0.0]), np.asarray([1.0]))
+    array([-2.,  1.])
+    """
     xp = array_namespace(x)
-    cosine, sine = _cosine_and_sine(x, positions, base)  # (..., n, d_head / 2) each
     even, odd = x[..., 0::2], x[..., 1::2]
     pairs = xp.stack([even * cosine - odd * sine, even * sine + odd * cosine], axis=-1)
     return xp.reshape(pairs, x.shape)
+
+
+def cosine_and_sine(positions, d_head, base=10_000, like=None):
+    r"""Give the cosine and the sine of the angle by which each pair turns at each position.
+
+    .. math:: \cos p\omega_i, \quad \sin p\omega_i, \qquad \omega_i = b^{-2i/d}
+
+    A model turns queries and keys alike in all its layers, so it computes them once.
+
+    Parameters
+    ----------
+    positions : array of integers or floating-point numbers, shape (...)
+        :math:`p`.
+    d_head : int
+        :math:`d`, even.
+    base : float
+        :math:`b`, dimensionless, above 0.
+    like : array, optional
+        Whose library, device and dtype the result has; else those of ``positions``, in float64.
+
+    Returns
+    -------
+    cosine, sine : array, shape (..., d_head / 2)
+        Computed in float64 in any case.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> cosine, sine = cosine_and_sine(np.asarray([0, np.pi]), d_head=2)
+    >>> cosine
+    array([[ 1.],
+           [-1.]])
+    """
+    xp = array_namespace(positions)
+    speeds = to_library_of(positions, frequencies(d_head, base))
+    angles = xp.astype(positions, xp.float64)[..., None] * speeds
+    parts = xp.cos(angles), xp.sin(angles)
+    return (
+        parts if like is None else [to_library_of(like, x, like.dtype) for x in parts]
+    )
 
 
 def alibi_slopes(n_heads):
@@ -317,20 +390,6 @@ def alibi_bias(n_heads, n_queries, n_keys=None):
     return alibi_slopes(n_heads)[:, None, None] * -distances
 
 
-def _cosine_and_sine(x, positions, base):
-    """Compute in float64, in the library of ``positions``; hand over in that of ``x``."""
-    n, d_head = x.shape[-2:]
-    _require_even("the last axis of x", d_head)
-    positions = np.arange(n) if positions is None else positions
-    _require_positions(positions, tuple(x.shape[:-1]))
-    xp = array_namespace(positions)
-    speeds = to_library_of(positions, frequencies(d_head, base))
-    angles = xp.astype(positions, xp.float64)[..., None] * speeds
-    return [
-        to_library_of(x, part, x.dtype) for part in (xp.cos(angles), xp.sin(angles))
-    ]
-
-
 def _geometric_slopes(n_heads):
     return 2.0 ** (-8 * np.arange(1, n_heads + 1) / n_heads)
 
@@ -339,24 +398,4 @@ def _require_even(name, number):
     if not isinstance(number, Integral) or number < 2 or number % 2:
         raise ValueError(
             f"{name} must be an even integer of at least 2, got {number!r}"
-        )
-
-
-def _require_positions(positions, rows):
-    kinds = ("integral", "real floating")
-    if not is_array_api_obj(positions):
-        came = type(positions).__name__
-        raise TypeError(f"positions must be an array of numbers, got {came}")
-    if not array_namespace(positions).isdtype(positions.dtype, kinds):
-        raise TypeError(
-            f"positions must be an array of numbers, got dtype {positions.dtype}"
-        )
-    try:
-        fits = np.broadcast_shapes(positions.shape, rows) == rows
-    except ValueError:
-        fits = False
-    if not fits or positions.ndim == 0:
-        raise ValueError(
-            f"positions must broadcast against the rows of x, which have shape {rows}, "
-            f"got shape {tuple(positions.shape)}"
         )

@@ -37,6 +37,20 @@ def gelu(x, approximate):
     return functional.gelu(x, approximate=approximate)
 
 
+def silu(x):
+    """Compute ``lmmath.neurons.silu`` in one pass."""
+    from torch.nn import functional
+
+    return functional.silu(x)
+
+
+def rms_norm(x, weight, eps):
+    """Compute ``lmmath.transformer.rms_norm`` in one pass."""
+    from torch.nn import functional
+
+    return functional.rms_norm(x, weight.shape, weight, eps)
+
+
 def layer_norm(x, weight, bias, eps):
     """Compute ``lmmath.transformer.layer_norm``, mean and variance in one pass."""
     from torch.nn import functional

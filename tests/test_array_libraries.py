@@ -125,6 +125,7 @@ DIFFERENTIABLE = {
         (X, np.asarray([3, 0, 9, 1]), 50.0),
         (X, np.asarray([[3, 0, 9, 1], [5, 6, 7, 8]])),
     ],
+    positions.turn_pairs: [(X, normal(4, 3), normal(4, 3))],
     transformer.layer_norm: [(X, normal(6), normal(6)), (X, normal(6), normal(6), 0.5)],
     transformer.rms_norm: [(X, normal(6)), (X, normal(6), 0.5)],
     transformer.feed_forward: [
@@ -162,7 +163,7 @@ DIFFERENTIABLE = {
     transformer.llama_lens: [(normal(2, 4, 8), LLAMA_PARAMS, LLAMA)],
     transformer.llama_block: [
         (normal(2, 4, 8), LLAMA_BLOCK, LLAMA),
-        (normal(2, 4, 8), LLAMA_BLOCK, LLAMA, LLAMA_PAST, np.arange(3, 7)),
+        (normal(2, 4, 8), LLAMA_BLOCK, LLAMA, LLAMA_PAST),
     ],
     transformer.grouped_query_attention: [
         (normal(2, 4, 8), transformer.subset(LLAMA_BLOCK, "self_attn."), LLAMA),
@@ -223,6 +224,8 @@ WITHOUT_ARRAYS = {
     "sinusoidal_encoding",
     "offset_rotation",
     "alibi_slopes",
+    "cosine_and_sine",
+    "rotation_at",
     "alibi_bias",
     "subset",
     "transformer_shapes",

@@ -13,9 +13,9 @@ from lmmath.attention import (
     causal_mask,
     scaled_dot_product_attention,
 )
-from lmmath.neurons import dense, gelu
+from lmmath.neurons import dense, gelu, silu
 from lmmath.training import adamw_init, adamw_update, clip_by_global_norm, token_losses
-from lmmath.transformer import layer_norm
+from lmmath.transformer import layer_norm, rms_norm
 
 RNG = np.random.default_rng(3)
 
@@ -70,6 +70,11 @@ def test_gelu_near_zero_and_far_out(approximate):
     close(gelu(tensor(x), approximate), gelu(x, approximate), 1e-14)
 
 
+def test_silu_near_zero_and_far_out():
+    x = np.asarray([-1e15, -800.0, -40.0, -1.0, -1e-9, 0.0, 1e-9, 2.0, 40.0, 1e15])
+    close(silu(tensor(x)), silu(x), 1e-14)
+
+
 def test_dense_with_a_bias_of_another_precision():
     x, w, b = RNG.normal(size=(3, 4)), RNG.normal(size=(4, 2)), RNG.normal(size=2)
     y = dense(tensor(x, torch.float32), tensor(w, torch.float32), tensor(b))
@@ -90,6 +95,17 @@ def test_layer_norm_in_a_precision_other_than_its_weights():
     y = layer_norm(tensor(x, torch.float16), tensor(weight), tensor(weight))
     assert y.dtype == torch.float64
     close(y, layer_norm(x, weight, weight), 3e-3)
+
+
+def test_rms_norm_of_rows_far_from_zero_and_of_zeros():
+    x = np.concatenate(
+        [RNG.normal(size=(3, 8)) * [[1e-3], [1], [1e6]], np.zeros((1, 8))]
+    )
+    weight = RNG.normal(size=8)
+    close(rms_norm(tensor(x), tensor(weight), eps=1e-3), rms_norm(x, weight, eps=1e-3))
+    half = rms_norm(tensor(x[:2], torch.float16), tensor(weight))
+    assert half.dtype == torch.float64
+    close(half, rms_norm(x[:2], weight), 3e-3)
 
 
 def test_losses_where_a_token_is_ruled_out():

@@ -42,6 +42,7 @@ from lmmath.transformer.llama import (
     llama_shapes,
     llama_trace,
     llama_with_cache,
+    rotation_at,
 )
 from lmmath.transformer.parameters import count_parameters, subset
 
@@ -79,6 +80,7 @@ __all__ = [
     "load_gpt2",
     "logit_lens",
     "rms_norm",
+    "rotation_at",
     "subset",
     "swiglu",
     "transformer",

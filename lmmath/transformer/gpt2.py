@@ -27,7 +27,7 @@ from lmmath.transformer._checks import (
     require_text,
 )
 from lmmath.transformer.layers import embed, feed_forward, layer_norm
-from lmmath.transformer.parameters import draw, subset, unchanged
+from lmmath.transformer.parameters import by_layer, draw, subset, unchanged
 
 
 @dataclass(frozen=True)
@@ -217,8 +217,8 @@ def gpt_residual(params, tokens, config, cache=None):
     cache = [None] * config.n_layers if cache is None else cache
     x = _embed_with_positions(params, tokens, config, cache)
     new_cache = []
-    for i, past in enumerate(cache):
-        block = subset(params, f"h.{i}.")
+    blocks = by_layer(params, "h.", config.n_layers)
+    for block, past in zip(blocks, cache, strict=True):
         x, keys_and_values = gpt_block(x, block, config.n_heads, past, config.eps)
         new_cache.append(keys_and_values)
     return x, new_cache
@@ -350,8 +350,7 @@ def gpt_trace(params, tokens, config, edit=None):
     no_cache = [None] * config.n_layers
     x = edit(0, _embed_with_positions(params, tokens, config, no_cache))
     residuals, attention = [x], []
-    for i in range(config.n_layers):
-        block = subset(params, f"h.{i}.")
+    for i, block in enumerate(by_layer(params, "h.", config.n_layers)):
         normalized = layer_norm(x, **subset(block, "ln_1."), eps=config.eps)
         query, key, _ = _project_to_heads(
             normalized, subset(block, "attn."), config.n_heads
@@ -395,8 +394,8 @@ def gpt_activations(params, tokens, config):
     """
     residuals, _ = gpt_trace(params, tokens, config)
     activations = []
-    for i, x in enumerate(residuals[:-1]):
-        block = subset(params, f"h.{i}.")
+    blocks = by_layer(params, "h.", config.n_layers)
+    for block, x in zip(blocks, residuals[:-1], strict=True):
         normalized = layer_norm(x, **subset(block, "ln_1."), eps=config.eps)
         attended, _ = causal_self_attention(
             normalized, subset(block, "attn."), config.n_heads

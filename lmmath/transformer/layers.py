@@ -102,6 +102,8 @@ def rms_norm(x, weight, eps=1e-5):
     array([0.2, 1.4])
     """
     _require_features(x, eps, weight=weight)
+    if is_of_torch(x) and x.dtype == weight.dtype:
+        return torch_kernels.rms_norm(x, weight, eps)
     xp = array_namespace(x, weight)
     wide = at_least_float32(x)
     mean_square = xp.mean(wide * wide, axis=-1, keepdims=True)

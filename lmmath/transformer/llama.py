@@ -13,10 +13,14 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from array_api_compat import array_namespace, is_array_api_obj
+from array_api_compat import array_namespace
 
 from lmmath._arrays import to_library_of
-from lmmath._checks import require_positive, require_positive_integer
+from lmmath._checks import (
+    require_positions,
+    require_positive,
+    require_positive_integer,
+)
 from lmmath.attention import (
     attention_weights,
     causal_mask,
@@ -25,7 +29,7 @@ from lmmath.attention import (
     split_heads,
 )
 from lmmath.neurons import silu
-from lmmath.positions import rotary_embedding
+from lmmath.positions import cosine_and_sine, turn_pairs
 from lmmath.transformer._checks import (
     require_cache,
     require_divides,
@@ -35,7 +39,7 @@ from lmmath.transformer._checks import (
     require_text,
 )
 from lmmath.transformer.layers import embed, rms_norm, swiglu
-from lmmath.transformer.parameters import draw, subset, unchanged
+from lmmath.transformer.parameters import by_layer, draw, subset, unchanged
 
 
 @dataclass(frozen=True)
@@ -260,18 +264,15 @@ def llama_residual(params, tokens, config, cache=None, positions=None, mask=None
     require_params(params, llama_shapes(config))
     cache = [None] * config.n_layers if cache is None else cache
     x, n_past = _embed_after(params, tokens, config, cache)
-    positions = (
-        np.arange(n_past, n_past + x.shape[-2]) if positions is None else positions
-    )
+    rotation = rotation_at(x, config, n_past, positions)
     new_cache = []
-    for i, past in enumerate(cache):
-        block = subset(params, f"layers.{i}.")
-        x, keys_and_values = llama_block(x, block, config, past, positions, mask)
+    for block, past in zip(_blocks(params, config), cache, strict=True):
+        x, keys_and_values = llama_block(x, block, config, past, rotation, mask)
         new_cache.append(keys_and_values)
     return x, new_cache
 
 
-def llama_block(x, params, config, past=None, positions=None, mask=None):
+def llama_block(x, params, config, past=None, rotation=None, mask=None):
     r"""Add to each position what it gathers from those before it, then what it makes of that.
 
     .. math::
@@ -290,7 +291,9 @@ def llama_block(x, params, config, past=None, positions=None, mask=None):
     config : LlamaConfig
     past : (keys, values), optional
         Of earlier positions, each (..., n_kv_heads, n_past, d_head).
-    positions, mask
+    rotation : (cosine, sine), optional
+        As ``rotation_at`` gives it; that of the positions after ``past`` if not given.
+    mask
         As in ``llama_with_cache``.
 
     Returns
@@ -309,7 +312,7 @@ def llama_block(x, params, config, past=None, positions=None, mask=None):
         subset(params, "self_attn."),
         config,
         past,
-        positions,
+        rotation,
         mask,
     )
     x = x + attended
@@ -322,7 +325,7 @@ def llama_block(x, params, config, past=None, positions=None, mask=None):
     return x + thought, keys_and_values
 
 
-def grouped_query_attention(x, params, config, past=None, positions=None, mask=None):
+def grouped_query_attention(x, params, config, past=None, rotation=None, mask=None):
     r"""Attend to this position and to those before it; several queries share a key.
 
     .. math::
@@ -346,8 +349,8 @@ def grouped_query_attention(x, params, config, past=None, positions=None, mask=N
     config : LlamaConfig
     past : (keys, values), optional
         Of earlier positions, each (..., n_kv_heads, n_past, d_head). The keys are turned already.
-    positions, mask
-        As in ``llama_with_cache``.
+    rotation, mask
+        As in ``llama_block``.
 
     Returns
     -------
@@ -361,7 +364,15 @@ def grouped_query_attention(x, params, config, past=None, positions=None, mask=N
     multi-head checkpoints", section 2.2.
     """
     require_names(params, _ATTENTION_NAMES)
-    query, key, value = _turned(x, params, config, positions)
+    if rotation is None:
+        rotation = rotation_at(x, config, 0 if past is None else past[0].shape[-2])
+    query = turn_pairs(
+        split_heads(x @ params["q_proj.weight"], config.n_heads), *rotation
+    )
+    key = turn_pairs(
+        split_heads(x @ params["k_proj.weight"], config.n_kv_heads), *rotation
+    )
+    value = split_heads(x @ params["v_proj.weight"], config.n_kv_heads)
     key, value = _after(past, key, value)
     visible = _visible(mask, x.shape[-2], key.shape[-2])
     heads = scaled_dot_product_attention(
@@ -372,6 +383,43 @@ def grouped_query_attention(x, params, config, past=None, positions=None, mask=N
     )
     heads = array_namespace(x).reshape(heads, query.shape)
     return merge_heads(heads) @ params["o_proj.weight"], (key, value)
+
+
+def rotation_at(x, config, n_past=0, positions=None):
+    r"""Give the cosines and sines that turn the queries and keys of some rows.
+
+    Parameters
+    ----------
+    x : array, floating-point, shape (..., n, d_model)
+        The residual stream, for its library, dtype and number of rows.
+    config : LlamaConfig
+    n_past : int
+        How many positions come before.
+    positions : array of integers, broadcastable to (..., n), optional
+        ``n_past``, ``n_past + 1``, ... if not given.
+
+    Returns
+    -------
+    cosine, sine : array, shape (..., 1, n, d_head / 2)
+        With an axis for the heads, which all turn alike.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``positions`` is no array of numbers, or does not fit the rows of ``x``.
+
+    Examples
+    --------
+    >>> config = LlamaConfig(9, n_positions=8, d_model=8, n_layers=2, n_heads=4, d_ff=10)
+    >>> cosine, sine = rotation_at(np.zeros((3, 8)), config, n_past=5)
+    >>> cosine.shape
+    (1, 3, 1)
+    """
+    if positions is None:
+        positions = np.arange(n_past, n_past + x.shape[-2])
+    require_positions(positions, x.shape[:-1])
+    parts = cosine_and_sine(positions, config.d_head, config.rotary_base, like=x)
+    return [part[..., None, :, :] for part in parts]
 
 
 def llama_lens(x, params, config):
@@ -455,14 +503,14 @@ def llama_trace(params, tokens, config, edit=None, positions=None, mask=None):
     require_params(params, llama_shapes(config))
     x, _ = _embed_after(params, tokens, config, [None] * config.n_layers)
     x = edit(0, x)
+    rotation = rotation_at(x, config, 0, positions)
     residuals, attention = [x], []
-    for i in range(config.n_layers):
-        block = subset(params, f"layers.{i}.")
+    for i, block in enumerate(_blocks(params, config)):
         normalized = rms_norm(x, block["input_layernorm.weight"], config.eps)
         attention.append(
-            _weights(normalized, subset(block, "self_attn."), config, positions, mask)
+            _weights(normalized, subset(block, "self_attn."), config, rotation, mask)
         )
-        x, _ = llama_block(x, block, config, None, positions, mask)
+        x, _ = llama_block(x, block, config, None, rotation, mask)
         x = edit(i + 1, x)
         residuals.append(x)
     return residuals, attention
@@ -501,8 +549,7 @@ def llama_gates(params, tokens, config):
     """
     residuals, _ = llama_trace(params, tokens, config)
     gates = []
-    for i, x in enumerate(residuals[:-1]):
-        block = subset(params, f"layers.{i}.")
+    for block, x in zip(_blocks(params, config), residuals[:-1], strict=True):
         attended, _ = grouped_query_attention(
             rms_norm(x, block["input_layernorm.weight"], config.eps),
             subset(block, "self_attn."),
@@ -640,22 +687,8 @@ _BLOCK_NAMES = set(_block_shapes(_ANY))
 _ATTENTION_NAMES = set(subset(_block_shapes(_ANY), "self_attn."))
 
 
-def _turned(x, params, config, positions):
-    """Give queries and keys, turned by their positions, and values: (..., heads, n, d_head)."""
-    query, key, value = (
-        split_heads(x @ params[f"{name}_proj.weight"], n)
-        for name, n in (
-            ("q", config.n_heads),
-            ("k", config.n_kv_heads),
-            ("v", config.n_kv_heads),
-        )
-    )
-    if is_array_api_obj(positions):
-        positions = positions[..., None, :]  # the same for all heads
-    query, key = (
-        rotary_embedding(part, positions, config.rotary_base) for part in (query, key)
-    )
-    return query, key, value
+def _blocks(params, config):
+    return by_layer(params, "layers.", config.n_layers)
 
 
 def _after(past, key, value):
@@ -681,9 +714,14 @@ def _in_groups(query, n_kv_heads):
     return xp.reshape(query, (*batch, n_kv_heads, n_heads // n_kv_heads, n, d_head))
 
 
-def _weights(x, params, config, positions, mask):
+def _weights(x, params, config, rotation, mask):
     """Give the attention weights of all heads that ask, (..., n_heads, n, n)."""
-    query, key, _ = _turned(x, params, config, positions)
+    query = turn_pairs(
+        split_heads(x @ params["q_proj.weight"], config.n_heads), *rotation
+    )
+    key = turn_pairs(
+        split_heads(x @ params["k_proj.weight"], config.n_kv_heads), *rotation
+    )
     n = x.shape[-2]
     weights = attention_weights(
         _in_groups(query, config.n_kv_heads),

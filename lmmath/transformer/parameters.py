@@ -31,6 +31,33 @@ def subset(params, prefix):
     }
 
 
+def by_layer(params, prefix, n_layers):
+    """Sort the parameters of the layers: one dict for each, their names without the layer.
+
+    Parameters
+    ----------
+    params : dict of str to array
+    prefix : str
+        What stands before the layer's number.
+    n_layers : int
+
+    Returns
+    -------
+    list of dict of str to array
+
+    Examples
+    --------
+    >>> by_layer({"h.0.bias": 3, "h.1.bias": 4, "ln.bias": 5}, "h.", 2)
+    [{'bias': 3}, {'bias': 4}]
+    """
+    layers = [{} for _ in range(n_layers)]
+    for name, array in params.items():
+        if name.startswith(prefix):
+            layer, _, rest = name.removeprefix(prefix).partition(".")
+            layers[int(layer)][rest] = array
+    return layers
+
+
 def count_parameters(shapes):
     """Count the numbers that a model learns.
 
