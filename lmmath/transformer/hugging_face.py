@@ -1,104 +1,80 @@
-"""GPT-2's parameters, from the library in which they are published."""
+"""What Hugging Face's programs save: a folder with settings and tensors, a model, a state dict.
+
+Here they become a dict of NumPy arrays under the names that the source gives them, and a dict of
+settings. What they mean, ``published`` knows.
+"""
+
+import json
+from pathlib import Path
 
 import numpy as np
+import safetensors
 
-from lmmath.transformer._checks import require_params
-from lmmath.transformer.gpt2 import GPTConfig, gpt_shapes
+# bfloat16 is read as integers and widened; what else a model may be stored in, NumPy has.
+_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
-def load_gpt2(source, n_heads=None):
-    """Take GPT-2's parameters from a model of Hugging Face's ``transformers``.
+def read_folder(path):
+    """Read ``config.json`` and ``*.safetensors``, in one file or in several."""
+    path = Path(path)
+    settings = _read_json(path / "config.json")
+    arrays = {}
+    for file in _files(path):
+        arrays |= _read_safetensors(file)
+    return arrays, settings
 
-    Parameters
-    ----------
-    source : GPT2LMHeadModel, GPT2Model, or dict of str to array
-        A model, or what its ``state_dict()`` returns.
-    n_heads : int, optional
-        A state dict does not say how many heads there are: needed with it, and only with it.
 
-    Returns
-    -------
-    params : dict of str to numpy.ndarray
-        For ``gpt``.
-    config : GPTConfig
+def read_model(model):
+    """Take settings and parameters from a model of ``transformers``."""
+    return read_state(model.state_dict()), model.config.to_dict()
 
-    Raises
-    ------
-    ValueError
-        If ``source`` is no GPT-2, or is one of a kind that ``gpt`` does not compute.
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from lmmath.transformer import init_gpt
-    >>> config = GPTConfig(vocab_size=9, n_positions=8, d_model=6, n_layers=2, n_heads=2)
-    >>> state = {"transformer." + name: array
-    ...          for name, array in init_gpt(config, np.random.default_rng(0)).items()}
-    >>> params, loaded = load_gpt2(state, n_heads=2)
-    >>> loaded == config
-    True
+def read_state(state):
+    """Bring arrays of any library to NumPy, those that NumPy has no dtype for widened."""
+    return {name: to_numpy(array) for name, array in state.items()}
+
+
+def to_numpy(array):
+    """Bring one array to NumPy.
+
+    >>> to_numpy(np.float32([1, 2]))
+    array([1., 2.], dtype=float32)
     """
-    eps = 1e-5
-    if not isinstance(source, dict):
-        _require_plain_gpt2(source.config)
-        if n_heads is not None:
-            raise ValueError("n_heads must be left out when source is a model")
-        n_heads, eps = source.config.n_head, source.config.layer_norm_epsilon
-        source = source.state_dict()
-    params = {
-        name.removeprefix("transformer."): _to_numpy(array)
-        for name, array in source.items()
-        # Old checkpoints list their masks, and the output layer, which is wte again.
-        if not name.endswith((".attn.bias", ".attn.masked_bias", "lm_head.weight"))
-    }
-    config = _infer_config(params, n_heads, eps)
-    require_params(params, gpt_shapes(config))
-    _require_tied(source, params)
-    return params, config
+    if hasattr(array, "detach"):
+        array = array.detach().cpu()
+        if str(array.dtype) == "torch.bfloat16":
+            array = array.float()
+    return np.asarray(array)
 
 
-def _infer_config(params, n_heads, eps):
-    if "wte.weight" not in params or "wpe.weight" not in params:
-        raise ValueError(
-            "source must hold GPT-2's parameters, wte.weight among them, "
-            f"got {', '.join(list(params)[:3]) or 'none'} ..."
-        )
-    if n_heads is None:
-        raise ValueError("n_heads must be given with a state dict, got None")
-    n_positions, d_model = params["wpe.weight"].shape
-    c_fc = params.get("h.0.mlp.c_fc.weight")
-    return GPTConfig(
-        vocab_size=params["wte.weight"].shape[0],
-        n_positions=n_positions,
-        d_model=d_model,
-        n_layers=sum(name.endswith(".ln_1.weight") for name in params),
-        n_heads=n_heads,
-        d_ff=None if c_fc is None else c_fc.shape[1],
-        eps=eps,
-    )
+def _files(path):
+    """List the files with tensors, which an index names if there are several."""
+    index = path / "model.safetensors.index.json"
+    if not index.exists():
+        return [path / "model.safetensors"]
+    names = sorted(set(_read_json(index)["weight_map"].values()))
+    for name in names:
+        if Path(name).name != name:
+            raise ValueError(f"{index} names a file outside its folder: {name!r}")
+    return [path / name for name in names]
 
 
-def _to_numpy(array):
-    detach = getattr(array, "detach", None)
-    return np.asarray(array if detach is None else detach().cpu())
+def _read_json(file):
+    content = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"{file} must hold an object")
+    return content
 
 
-def _require_plain_gpt2(config):
-    needed = {
-        "model_type": "gpt2",
-        "activation_function": "gelu_new",
-        "scale_attn_weights": True,
-        "scale_attn_by_inverse_layer_idx": False,
-        "add_cross_attention": False,
-        "tie_word_embeddings": True,
-    }
-    for name, value in needed.items():
-        came = getattr(config, name, value)
-        if came != value:
-            raise ValueError(f"source must have {name} = {value!r}, got {came!r}")
-
-
-def _require_tied(source, params):
-    head = source.get("lm_head.weight")
-    if head is not None and not np.array_equal(_to_numpy(head), params["wte.weight"]):
-        raise ValueError("lm_head.weight must equal wte.weight, got another matrix")
+def _read_safetensors(file):
+    arrays = {}
+    for name, stored in safetensors.deserialize(file.read_bytes()):
+        dtype = _DTYPES.get(stored["dtype"])
+        if dtype is None:
+            raise ValueError(f"{file} stores {name} as {stored['dtype']}")
+        array = np.frombuffer(stored["data"], dtype).reshape(stored["shape"])
+        if stored["dtype"] == "BF16":
+            # The upper half of a float32.
+            array = (array.astype(np.uint32) << 16).view(np.float32)
+        arrays[name] = array
+    return arrays
