@@ -9,22 +9,24 @@ merges never cross.
 """
 
 from lmmath.tokenization.merges import (
-    GPT2_PATTERN,
     PairTable,
     count_words,
     merge_pair,
     pair_frequencies,
-    pre_tokenize,
     train_merges,
     train_merges_by_recounting,
 )
+from lmmath.tokenization.patterns import GPT2_PATTERN, PATTERNS, pre_tokenize
+from lmmath.tokenization.published import load_published
 from lmmath.tokenization.tokenizer import BPETokenizer
 
 __all__ = [
     "GPT2_PATTERN",
+    "PATTERNS",
     "BPETokenizer",
     "PairTable",
     "count_words",
+    "load_published",
     "merge_pair",
     "pair_frequencies",
     "pre_tokenize",

@@ -6,94 +6,26 @@ megabyte of English, half of its time was once spent on the rest of each word. O
 a third went into cutting the text into words, each as often as it occurs, and not once.
 """
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping
+from contextlib import suppress
 from heapq import heapify, heappop, heappush
 from itertools import pairwise
 
-import regex
-
 from lmmath._checks import require_count, require_positive_integer
 from lmmath.tokenization._text import require_text
+from lmmath.tokenization.patterns import compiled, pieces, whole_words
 
-# From openai/gpt-2, src/encoder.py, where it is called `pat` (Radford et al. 2019). In order:
-# English contractions, letters, digits, other signs, each with the space before it; then white
-# space, of which the last character is left to the word that follows.
-GPT2_PATTERN = (
-    r"""'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
-)
-
-PRE_TOKEN = regex.compile(GPT2_PATTERN)
-_SPACE_BEFORE_WORD = re.compile(r"(?= \S)")
 BYTES = [bytes([byte]) for byte in range(256)]
 
 
-def pre_tokenize(text):
-    r"""Cut a text into the pieces that merges never cross: words, numbers, signs, white space.
-
-    The pieces are the matches of ``GPT2_PATTERN``. A space goes with the word after it.
-
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    list of str
-        Joined together they are the text again: nothing is dropped.
-
-    Raises
-    ------
-    TypeError
-        If ``text`` is not a string.
-    ValueError
-        If ``text`` holds a lone surrogate, which UTF-8 cannot write.
-
-    References
-    ----------
-    Radford et al. (2019), "Language models are unsupervised multitask learners", section 2.2.
-
-    Examples
-    --------
-    >>> pre_tokenize("We've 2 cats,  said the élève.")
-    ['We', "'ve", ' 2', ' cats', ',', ' ', ' said', ' the', ' élève', '.']
-    """
-    require_text(text=text)
-    return PRE_TOKEN.findall(text)
-
-
-def pieces(text):
-    r"""Cut a text at many of the places where ``pre_tokenize`` does, in a third of the time.
-
-    A space goes with what comes after it. So a pre-token begins at every space before something
-    else, and nothing before that place decides how the text after it is cut. A text repeats its
-    pieces: whoever remembers what has become of each need not look at it again.
-
-    Parameters
-    ----------
-    text : str
-
-    Returns
-    -------
-    list of str
-        Joined together they are the text again. The pre-tokens of each, one piece after the
-        other, are the pre-tokens of the text.
-
-    Examples
-    --------
-    >>> pieces("We've 2 cats,  said the élève.")
-    ["We've", ' 2', ' cats, ', ' said', ' the', ' élève.']
-    """
-    return _SPACE_BEFORE_WORD.split(text)
-
-
-def count_words(text):
+def count_words(text, pattern="gpt2"):
     r"""Count how often a text holds each pre-token.
 
     Parameters
     ----------
-    text : str
+    text, pattern : str
+        As in ``pre_tokenize``.
 
     Returns
     -------
@@ -102,10 +34,8 @@ def count_words(text):
 
     Raises
     ------
-    TypeError
-        If ``text`` is not a string.
-    ValueError
-        If ``text`` holds a lone surrogate.
+    TypeError, ValueError
+        As in ``pre_tokenize``.
 
     Examples
     --------
@@ -113,9 +43,9 @@ def count_words(text):
     Counter({'low': 1, ' lower': 1, ' low': 1})
     """
     require_text(text=text)
-    words = Counter()
-    for piece, times in Counter(pieces(text)).items():
-        for word in PRE_TOKEN.findall(piece):
+    words, expression = Counter(), compiled(pattern)
+    for piece, times in Counter(pieces(text, pattern)).items():
+        for word in whole_words(piece, expression, pattern):
             words[word] += times
     return words
 
@@ -367,18 +297,28 @@ class PairTable:
 
 def _merge_in_place(tokens, pair, merged):
     """Merge a pair within one word; give each old pair beside it, and what that becomes."""
-    first, second = pair
-    i, last = 0, len(tokens) - 1
-    # A word may have lost the pair to another merge since. It stays as it is.
-    while i < last:
-        if tokens[i] == first and tokens[i + 1] == second:
-            if i > 0:
-                yield (tokens[i - 1], first), (tokens[i - 1], merged)
-            if i + 1 < last:
-                yield (second, tokens[i + 2]), (merged, tokens[i + 2])
-            tokens[i : i + 2] = [merged]
-            last -= 1
-        i += 1
+    output, end, last = [], 0, len(tokens) - 1
+    for at in _places(tokens, *pair):
+        output += tokens[end:at]
+        if output:
+            yield (output[-1], pair[0]), (output[-1], merged)
+        if at + 1 < last:
+            yield (pair[1], tokens[at + 2]), (merged, tokens[at + 2])
+        output.append(merged)
+        end = at + 2
+    tokens[:] = output + tokens[end:]
+
+
+def _places(tokens, first, second):
+    """Find a pair from left to right, without overlap."""
+    at, last = -1, len(tokens) - 1
+    # A word may have lost the pair to another merge since. Then there is nothing to find.
+    with suppress(ValueError):
+        while True:
+            at = tokens.index(first, at + 1, last)
+            if tokens[at + 1] == second:
+                yield at
+                at += 1
 
 
 def spell(word):

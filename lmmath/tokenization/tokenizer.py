@@ -1,47 +1,30 @@
 """The tokenizer: from text to ids and back, by the merges that it has learned."""
 
-import json
 import operator
 import reprlib
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from itertools import chain, pairwise, repeat
-from math import inf
-from pathlib import Path
+from itertools import chain
 
 import regex
 
 from lmmath._checks import require_positive_integer
-from lmmath.tokenization._files import (
-    merge_lines,
-    parse_merges,
-    read,
-    reading,
-    to_signs,
-    write,
-)
+from lmmath.tokenization import _files
 from lmmath.tokenization._text import require_text
-from lmmath.tokenization.merges import (
-    BYTES,
-    PRE_TOKEN,
-    count_words,
-    merge_pair,
-    pieces,
-    train_merges,
-)
-
-_FORMAT = "lmmath.BPETokenizer 1"
+from lmmath.tokenization.joining import JoinsByBytes, join
+from lmmath.tokenization.merges import BYTES, count_words, train_merges
+from lmmath.tokenization.patterns import compiled, pieces, whole_words
 
 
 class BPETokenizer:
-    r"""Translate between text and token ids by merges over bytes, as GPT-2 does.
+    r"""Translate between text and token ids by merges over bytes, as most language models do.
 
     A tokenizer never changes after it is made. Two tokenizers are equal if they have the same
-    merges, special tokens and ids. What cannot be seen from outside: it remembers what pieces of
-    text have become, for a text repeats its words, and so does the next text. Cutting and merging
-    only what is new makes it several times as fast on a text that it has not seen, and as fast
-    as tiktoken on one whose words it has.
+    tokens, merges, special tokens, ids and pattern. What cannot be seen from outside: it remembers
+    what pieces of text have become, in at most 32 MB, for a text repeats its words, and so does the
+    next text. Cutting and merging only what is new makes it several times as fast on a text that it
+    has not seen, and as fast as tiktoken on one whose words it has.
 
     Parameters
     ----------
@@ -50,9 +33,12 @@ class BPETokenizer:
         earlier merges, to a new one.
     special_tokens : iterable of str
         Strings such as ``"<|endoftext|>"``, each of which is one token as a whole.
-    ids : iterable of int, optional
+    ids : iterable of int or None, optional
         The id of each token: first those of the 256 bytes, then those of the merges, then those
-        of the special tokens. If not given, they are numbered in this order.
+        of the special tokens. If not given, they are numbered in this order. None for a byte that
+        the vocabulary lacks: a text that needs it alone cannot be encoded, and ``encode`` says so.
+    pattern : str
+        How a text is cut before anything merges, as in ``pre_tokenize``.
 
     Raises
     ------
@@ -60,8 +46,8 @@ class BPETokenizer:
         If an argument holds a wrong kind of thing.
     ValueError
         If a merge joins something that is not there yet or makes what is there already, if a
-        special token is empty or comes twice, or if ``ids`` are not the integers from 0 to
-        ``vocab_size - 1``, each once.
+        special token is empty or comes twice, if ``ids`` are not as many different integers of at
+        least 0, or if ``pattern`` is no regular expression.
 
     References
     ----------
@@ -72,40 +58,94 @@ class BPETokenizer:
     Examples
     --------
     >>> tokenizer = BPETokenizer([(b"a", b"a"), (b"aa", b"a")], ["<|endoftext|>"])
-    >>> tokenizer.encode("aaab<|endoftext|>")
+    >>> tokenizer.encode("aaab<|endoftext|>", allow_special=True)
     [257, 98, 258]
     >>> tokenizer.decode([257, 98, 258])
     'aaab<|endoftext|>'
     """
 
-    def __init__(self, merges, special_tokens=(), ids=None):
-        self._merges = _checked_merges(merges)
-        special_tokens = _checked_special_tokens(special_tokens)
-        tokens = [*BYTES, *map(b"".join, self._merges)]
-        n = len(tokens) + len(special_tokens)
-        ids = list(range(n)) if ids is None else _integers("ids", ids)
-        if sorted(ids) != list(range(n)):
-            raise ValueError(
-                f"ids must be the integers from 0 to {n - 1} in some order, "
-                f"got {reprlib.repr(ids)}"
-            )
+    def __init__(self, merges, special_tokens=(), ids=None, pattern="gpt2"):
+        merges = _checked_merges(merges)
+        tokens = [*BYTES, *map(b"".join, merges)]
+        special = _checked_special_tokens(special_tokens)
+        ids = _checked_ids(ids, len(tokens), len(special))
+        special = dict(zip(special, ids[len(tokens) :], strict=True))
         # Tokens in the order of learning have numbers of their own: the sooner, the smaller.
         number = {token: i for i, token in enumerate(tokens)}
-        self._pairs = [
-            (number[first], number[second]) for first, second in self._merges
-        ]
-        self._merged = {pair: i for i, pair in enumerate(self._pairs, start=len(BYTES))}
-        self._id_of_number = ids[: len(tokens)]
-        # What has become of words and pieces of text. They always become the same again.
-        self._memo = _Memo(self._encode_piece)
-        self._ids = dict(zip(tokens, ids, strict=False))
-        self._special = dict(zip(special_tokens, ids[len(tokens) :], strict=True))
-        self._vocab = {i: token for token, i in self._ids.items()}
-        self._vocab |= {i: token.encode() for token, i in self._special.items()}
-        self._vocab = dict(sorted(self._vocab.items()))
+        joins = {
+            (number[first], number[second]): i
+            for i, (first, second) in enumerate(merges, start=len(BYTES))
+        }
+        self._set(tokens, ids[: len(tokens)], joins, special, pattern, merges)
 
     @classmethod
-    def train(cls, text, vocab_size, special_tokens=()):
+    def from_ranks(cls, ranks, special_tokens=(), pattern="gpt2"):
+        r"""Make a tokenizer from a list of tokens alone, as tiktoken has them.
+
+        Two neighbours join if together they are a token, the pair with the least rank first. A
+        pre-token that is a token as a whole is taken as it is.
+
+        Parameters
+        ----------
+        ranks : mapping of bytes to int
+            The id of each token, which is also its rank. The 256 bytes must be among them.
+        special_tokens : mapping of str to int
+            Their ids.
+        pattern : str
+            As in ``pre_tokenize``.
+
+        Returns
+        -------
+        BPETokenizer
+
+        Raises
+        ------
+        TypeError
+            If an argument holds a wrong kind of thing.
+        ValueError
+            If a byte is missing, two tokens have the same id, or an id is below 0.
+
+        Examples
+        --------
+        >>> ranks = {bytes([byte]): byte for byte in range(256)} | {b"aa": 256, b"aaa": 257}
+        >>> BPETokenizer.from_ranks(ranks, {"<end>": 300}).encode("aaaab")
+        [256, 256, 98]
+        """
+        if not isinstance(ranks, Mapping):
+            raise TypeError(
+                f"ranks must map byte strings to integers, got {type(ranks).__name__}"
+            )
+        if missing := [byte for byte in BYTES if byte not in ranks]:
+            raise ValueError(f"ranks must hold all bytes, got none for {missing[0]!r}")
+        special = dict(special_tokens)
+        _checked_special_tokens(list(special))
+        learned = sorted(ranks.keys() - set(BYTES), key=ranks.get)
+        tokens = [*BYTES, *learned]
+        ids = _different([*map(ranks.get, tokens), *special.values()])
+        self = cls.__new__(cls)
+        joins = JoinsByBytes(tokens)
+        special = dict(zip(special, ids[len(tokens) :], strict=True))
+        self._set(tokens, ids[: len(tokens)], joins, special, pattern, merges=None)
+        return self
+
+    def _set(self, tokens, ids, joins, special, pattern, merges):
+        self._pattern, self._expression = pattern, compiled(pattern)
+        self._merges, self._joins = merges, joins
+        self._id_of_number = ids
+        # A word that is a token as a whole needs no joining, where only tokens are published.
+        self._whole = {} if merges is not None else dict(zip(tokens, ids, strict=True))
+        self._special = special
+        # What has become of words and pieces of text. They always become the same again.
+        self._memo = _Memo(self._encode_piece)
+        self._ids = {
+            token: i for token, i in zip(tokens, ids, strict=True) if i is not None
+        }
+        vocab = {i: token for token, i in self._ids.items()}
+        vocab |= {i: token.encode() for token, i in special.items()}
+        self._vocab = dict(sorted(vocab.items()))
+
+    @classmethod
+    def train(cls, text, vocab_size, special_tokens=(), pattern="gpt2"):
         r"""Learn a vocabulary from a text.
 
         Special tokens are cut out of the text first and teach nothing.
@@ -117,6 +157,8 @@ class BPETokenizer:
             The number of ids: 256 bytes, the merges, and the special tokens.
         special_tokens : iterable of str
             They get the last ids, in this order.
+        pattern : str
+            As in ``pre_tokenize``.
 
         Returns
         -------
@@ -150,7 +192,7 @@ class BPETokenizer:
         special_tokens = _checked_special_tokens(special_tokens)
         n_merges = _room_for_merges(vocab_size, special_tokens)
         ordinary = _split(text, special_tokens)[::2]
-        words = sum(map(count_words, ordinary), Counter())
+        words = sum((count_words(part, pattern) for part in ordinary), Counter())
         merges = train_merges(words, n_merges)
         if len(merges) < n_merges:
             warnings.warn(
@@ -158,12 +200,23 @@ class BPETokenizer:
                 f"vocab_size is {vocab_size - n_merges + len(merges)}, not {vocab_size}",
                 stacklevel=2,
             )
-        return cls(merges, special_tokens)
+        return cls(merges, special_tokens, pattern=pattern)
 
     @property
     def merges(self):
-        """List the merges, pairs of byte strings, in the order of learning."""
-        return list(self._merges)
+        """List the merges, pairs of byte strings, in the order of learning.
+
+        Where only tokens are published, they are found again: the parts of a token are what its
+        bytes become by all that was learned before it.
+        """
+        if self._merges is not None:
+            return list(self._merges)
+        return _found_again([*self._ids])
+
+    @property
+    def pattern(self):
+        """The name of the pattern, or the regular expression, by which a text is cut."""
+        return self._pattern
 
     @property
     def vocab(self):
@@ -177,10 +230,10 @@ class BPETokenizer:
 
     @property
     def vocab_size(self):
-        """Count the ids: 256 bytes, the merges, and the special tokens."""
-        return len(self._vocab)
+        """Count the ids, up to the largest: the rows that a model's embedding needs."""
+        return max(self._vocab) + 1
 
-    def encode(self, text, allow_special=True):
+    def encode(self, text, allow_special=False):
         r"""Translate a text into ids.
 
         The text is cut at special tokens, then into pre-tokens. Within a pre-token the pair
@@ -190,8 +243,8 @@ class BPETokenizer:
         ----------
         text : str
         allow_special : bool
-            Whether a special token in the text becomes its id. Say False for a text that somebody
-            else wrote: what looks like a special token in it is then ordinary text.
+            Whether a special token in the text becomes its id. Say True for a text of your own
+            program only: what somebody types stays ordinary text, whatever it looks like.
 
         Returns
         -------
@@ -203,15 +256,15 @@ class BPETokenizer:
         TypeError
             If ``text`` is not a string.
         ValueError
-            If ``text`` holds a lone surrogate.
+            If ``text`` holds a lone surrogate, or a byte that the vocabulary lacks.
 
         Examples
         --------
         >>> tokenizer = BPETokenizer([(b"h", b"e")], special_tokens=["<s>"])
         >>> tokenizer.encode("<s>he")
-        [257, 256]
-        >>> tokenizer.encode("<s>he", allow_special=False)
         [60, 115, 62, 256]
+        >>> tokenizer.encode("<s>he", allow_special=True)
+        [257, 256]
         """
         require_text(text=text)
         ids = []
@@ -220,36 +273,27 @@ class BPETokenizer:
                 ids.append(self._special[part])
             else:
                 # One loop within C.
-                of_pieces = map(self._memo.__getitem__, pieces(part))
+                of_pieces = map(self._memo.__getitem__, pieces(part, self._pattern))
                 ids.extend(chain.from_iterable(of_pieces))
         self._memo.shrink()
         return ids
 
     def _encode_piece(self, piece):
-        words = PRE_TOKEN.findall(piece)
+        words = whole_words(piece, self._expression, self._pattern)
         if len(words) > 1:
             return tuple(chain.from_iterable(map(self._memo.__getitem__, words)))
-        numbers = self._merge(list(piece.encode()))
-        return tuple([self._id_of_number[number] for number in numbers])
-
-    def _merge(self, numbers):
-        """Join neighbours until no two can be joined, those that were learned first first."""
-        joined = self._joined_to(numbers)
-        while (first := min(joined, default=inf)) < inf:
-            i = joined.index(first)
-            if joined.count(first) > 1:
-                numbers = merge_pair(numbers, numbers[i : i + 2], first)
-                joined = self._joined_to(numbers)
-            else:
-                numbers[i : i + 2] = [first]
-                # Only what stands beside the new token has changed.
-                before = i - 1 if i else 0
-                joined[before : i + 2] = self._joined_to(numbers[before : i + 2])
-        return numbers
-
-    def _joined_to(self, numbers):
-        """Give for each two neighbours the token that they make, infinity if they make none."""
-        return list(map(self._merged.get, pairwise(numbers), repeat(inf)))
+        word = piece.encode()
+        if (whole := self._whole.get(word)) is not None:
+            return (whole,)
+        numbers = join(list(word), self._joins)
+        ids = tuple([self._id_of_number[number] for number in numbers])
+        if None in ids:
+            lacking = BYTES[numbers[ids.index(None)]]
+            raise ValueError(
+                f"text must hold no byte that the vocabulary lacks, got {lacking!r} "
+                f"in {reprlib.repr(piece)}"
+            )
+        return ids
 
     def decode(self, ids):
         r"""Translate ids into text.
@@ -296,7 +340,7 @@ class BPETokenizer:
         TypeError
             If ``ids`` are not integers.
         ValueError
-            If an id is not in the vocabulary.
+            If an id names no token.
 
         Examples
         --------
@@ -306,8 +350,10 @@ class BPETokenizer:
         try:
             return b"".join([self._vocab[i] for i in _integers("ids", ids)])
         except KeyError as error:
+            gap = 0 <= error.args[0] < self.vocab_size
             raise ValueError(
                 f"ids must lie between 0 and {self.vocab_size - 1}, got {error.args[0]}"
+                f"{', which names no token' if gap else ''}"
             ) from None
 
     def save(self, path):
@@ -319,14 +365,9 @@ class BPETokenizer:
         ----------
         path : str or path
         """
-        ids = [*self._ids.values(), *self._special.values()]
-        content = {
-            "format": _FORMAT,
-            "merges": merge_lines(self._merges),
-            "special_tokens": list(self._special),
-            "ids": None if ids == list(range(len(ids))) else ids,
-        }
-        write(path, json.dumps(content, ensure_ascii=False, indent=1))
+        ids = [self._ids.get(token) for token in (*BYTES, *map(b"".join, self.merges))]
+        ids += self._special.values()
+        _files.save(path, self.merges, self._special, ids, self._pattern)
 
     @classmethod
     def load(cls, path):
@@ -345,15 +386,8 @@ class BPETokenizer:
         ValueError
             If the file is not a whole file of this kind.
         """
-        with reading(path):
-            content = json.loads(read(path))
-            if not isinstance(content, dict) or content.get("format") != _FORMAT:
-                raise ValueError(f'expected an object whose "format" is "{_FORMAT}"')
-            missing = {"merges", "special_tokens", "ids"} - content.keys()
-            if missing:
-                raise ValueError(f"it lacks {', '.join(sorted(missing))}")
-            merges = parse_merges(content["merges"])
-            return cls(merges, content["special_tokens"], content["ids"])
+        with _files.reading(path):
+            return cls(**_files.load(path))
 
     def save_gpt2_files(self, directory):
         r"""Write ``vocab.json`` and ``merges.txt``, as published with GPT-2.
@@ -368,16 +402,7 @@ class BPETokenizer:
         ValueError
             If a special token is spelled like another token of ``vocab.json``.
         """
-        vocab = {to_signs(token): i for token, i in self._ids.items()}
-        if clash := vocab.keys() & self._special.keys():
-            raise ValueError(
-                f"special_tokens must not be spelled like other tokens, got {sorted(clash)}"
-            )
-        lines = ["#version: 0.2", *merge_lines(self._merges)]
-        Path(directory).mkdir(parents=True, exist_ok=True)
-        write(Path(directory, "merges.txt"), "\n".join(lines))
-        entries = json.dumps(vocab | self._special, ensure_ascii=False)
-        write(Path(directory, "vocab.json"), entries)
+        _files.save_gpt2_files(directory, self.merges, self._ids, self._special)
 
     @classmethod
     def from_gpt2_files(cls, vocab_json, merges_txt):
@@ -400,30 +425,133 @@ class BPETokenizer:
         ValueError
             If a file is malformed or the two do not belong together.
         """
-        with reading(merges_txt):
-            lines = read(merges_txt).removesuffix("\n").split("\n")
-            if lines[0].startswith("#version"):
-                lines = lines[1:]
-            merges = parse_merges(lines)
-        with reading(vocab_json):
-            vocab = json.loads(read(vocab_json))
-            if not isinstance(vocab, dict):
-                raise ValueError("expected an object from tokens to ids")
-            tokens = [to_signs(token) for token in (*BYTES, *map(b"".join, merges))]
-            if missing := [token for token in tokens if token not in vocab]:
-                raise ValueError(f"it lacks the token {missing[0]!r}")
-            made = set(tokens)
-            special = [token for token in vocab if token not in made]
-            return cls(merges, special, [vocab[token] for token in (*tokens, *special)])
+        with _files.reading(merges_txt):
+            merges = _files.load_merges(merges_txt)
+        with _files.reading(vocab_json):
+            return cls(**_files.load_vocab(vocab_json, merges))
+
+    def save_tokenizer_json(self, path):
+        r"""Write a ``tokenizer.json``, which the package ``tokenizers`` reads.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Raises
+        ------
+        ValueError
+            If a special token is spelled like another token, or the pattern is one that
+            ``tokenizers`` would read otherwise.
+        """
+        whole = self._merges is None
+        _files.save_tokenizer_json(
+            path, self.merges, self._ids, self._special, self._pattern, whole
+        )
+
+    @classmethod
+    def from_tokenizer_json(cls, path):
+        r"""Read a ``tokenizer.json``, as it lies beside most published models.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Returns
+        -------
+        BPETokenizer
+            Its special tokens are the file's added tokens. What the file puts before and after a
+            text, if anything, is left to you.
+
+        Raises
+        ------
+        ValueError
+            If the file is malformed, or its tokenizer is no byte-level BPE, or changes a text
+            before it cuts it. The message says what is not supported.
+        """
+        with _files.reading(path):
+            kind, arguments = _files.load_tokenizer_json(path)
+            return (cls.from_ranks if kind == "ranks" else cls)(**arguments)
+
+    def save_tiktoken(self, path):
+        r"""Write the tokens as tiktoken's files have them: base64 and rank, a line for each.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Raises
+        ------
+        ValueError
+            If a byte has no id, or tokens do not have ids in the order of learning: the format
+            has no room for that.
+        """
+        if None in self._id_of_number:
+            lacking = BYTES[self._id_of_number.index(None)]
+            raise ValueError(f"the format needs all bytes, and {lacking!r} has no id")
+        learned = self._id_of_number[len(BYTES) :]
+        if learned != sorted(learned):
+            raise ValueError(
+                "the format needs ids in the order of learning, got another order"
+            )
+        _files.save_tiktoken(path, self._ids)
+
+    @classmethod
+    def from_tiktoken(cls, path, pattern, special_tokens=()):
+        r"""Read a file of ranks, as tiktoken's encodings and Llama 3 are published.
+
+        Parameters
+        ----------
+        path : str or path
+            Base64 and rank of a token in each line; may be compressed, with the ending ``.gz``.
+        pattern : str
+            As in ``pre_tokenize``; the file does not say it.
+        special_tokens : mapping of str to int
+            Their ids, which the file does not say.
+
+        Returns
+        -------
+        BPETokenizer
+
+        Raises
+        ------
+        ValueError
+            If the file is malformed.
+        """
+        with _files.reading(path):
+            ranks = _files.load_tiktoken(path)
+            return cls.from_ranks(ranks, special_tokens, pattern)
+
+    @classmethod
+    def from_gguf(cls, path):
+        r"""Read the tokenizer of a model in a GGUF file.
+
+        Parameters
+        ----------
+        path : str or path, or lmmath.gguf_file.GGUFFile
+            A file, or one that ``read_gguf`` has opened already.
+
+        Returns
+        -------
+        BPETokenizer
+
+        Raises
+        ------
+        ValueError
+            If the file is damaged, or its tokenizer is no byte-level BPE with a known pattern.
+        """
+        with _files.reading(path):
+            return cls(**_files.load_gguf(path))
 
     def __eq__(self, other):
         if not isinstance(other, BPETokenizer):
             return NotImplemented
-        mine = self._merges, self._ids, self._special
-        return mine == (other._merges, other._ids, other._special)
+        return self._parts() == other._parts()
+
+    def _parts(self):
+        return self._merges, self._ids, self._special, self._pattern
 
     def __hash__(self):
-        return hash(self._merges)
+        return hash((self._merges, len(self._ids)))
 
     def __repr__(self):
         special = list(self._special)
@@ -431,21 +559,29 @@ class BPETokenizer:
 
 
 class _Memo(dict):
-    """Remember what a function has made of each argument, unless there are too many of them."""
+    """Remember what a function has made of each argument, in no more than some bytes."""
 
-    most = 100_000
+    most = 32_000_000
+    # A longer piece will hardly come again, and takes more room than it saves time.
+    longest = 200
 
     def __init__(self, function):
         self._function = function
+        self._size = 0
 
     def __missing__(self, argument):
-        result = self[argument] = self._function(argument)
+        result = self._function(argument)
+        if len(argument) <= self.longest:
+            self[argument] = result
+            # A string, a tuple with its integers, and their place in the table, about.
+            self._size += 250 + 2 * len(argument) + 8 * len(result)
         return result
 
     def shrink(self):
         """Forget everything rather than grow without end."""
-        if len(self) > self.most:
+        if self._size > self.most:
             self.clear()
+            self._size = 0
 
 
 def _split(text, special_tokens):
@@ -488,6 +624,61 @@ def _checked_merges(merges):
         known.add(merged)
         checked.append(tuple(pair))
     return tuple(checked)
+
+
+def _checked_ids(ids, n_tokens, n_special):
+    """List an id for each token; only bytes may lack one."""
+    n = n_tokens + n_special
+    if ids is None:
+        return list(range(n))
+    ids = list(ids) if isinstance(ids, Iterable) and not isinstance(ids, str) else ids
+    lacking = set()
+    if isinstance(ids, list):
+        lacking = {i for i, value in enumerate(ids[: len(BYTES)]) if value is None}
+    if lacking:
+        given = _different([value for i, value in enumerate(ids) if i not in lacking])
+        numbers = iter(given)
+        ids = [None if i in lacking else next(numbers) for i in range(len(ids))]
+    else:
+        ids = _different(ids)
+    if len(ids) != n:
+        raise ValueError(f"ids must hold one for each of {n} tokens, got {len(ids)}")
+    return ids
+
+
+def _different(ids):
+    """List ids, which must be different integers of at least 0."""
+    ids = _integers("ids", ids)
+    if len(set(ids)) < len(ids) or min(ids, default=0) < 0:
+        raise ValueError(
+            f"ids must be different integers of at least 0, got {reprlib.repr(ids)}"
+        )
+    return ids
+
+
+def _found_again(tokens):
+    """Find the two parts that each learned token was made of: list of (bytes, bytes)."""
+    number = {token: i for i, token in enumerate(tokens)}
+
+    class Before:
+        """The joins of what was learned before a token."""
+
+        limit = 0
+
+        def get(self, pair, default):
+            made = number.get(tokens[pair[0]] + tokens[pair[1]], default)
+            return made if made < self.limit else default
+
+    before, merges = Before(), []
+    for i, token in enumerate(tokens[len(BYTES) :], start=len(BYTES)):
+        before.limit = i
+        parts = join(list(token), before)
+        if len(parts) != 2:
+            raise ValueError(
+                f"no merge makes the token {token!r} of tokens that came before it"
+            )
+        merges.append(tuple(tokens[part] for part in parts))
+    return merges
 
 
 def _is_pair_of_bytes(pair):

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError
 
-from lmmath.gguf_file import read_gguf
+from lmmath.gguf_file import GGUFFile, read_gguf
 from lmmath.transformer._checks import require_params
 from lmmath.transformer.gpt2 import GPTConfig, gpt_shapes
 from lmmath.transformer.hugging_face import (
@@ -27,9 +27,9 @@ def load_llama(source, config=None):
 
     Parameters
     ----------
-    source : str or path, LlamaForCausalLM, LlamaModel, or dict of str to array
-        A GGUF file; a folder of Hugging Face with ``config.json`` and ``*.safetensors``; a model
-        of ``transformers``; or what its ``state_dict()`` returns.
+    source : str or path, GGUFFile, LlamaForCausalLM, LlamaModel, or dict of str to array
+        A GGUF file, which may be open already; a folder of Hugging Face with ``config.json`` and
+        ``*.safetensors``; a model of ``transformers``; or what its ``state_dict()`` returns.
     config : LlamaConfig, optional
         A state dict does not say its sizes: needed with it, and only with it.
 
@@ -68,7 +68,7 @@ def load_llama(source, config=None):
     with _naming(source, "Llama"):
         if kind == "gguf":
             _refuse("a file", config=config)
-            return _llama_of_gguf(read_gguf(source))
+            return _llama_of_gguf(read(source))
         if kind != "state":
             _refuse(f"a {kind}", config=config)
             arrays, settings = read(source)
@@ -85,9 +85,9 @@ def load_gpt2(source, n_heads=None):
 
     Parameters
     ----------
-    source : str or path, GPT2LMHeadModel, GPT2Model, or dict of str to array
-        A GGUF file; a folder of Hugging Face with ``config.json`` and ``*.safetensors``; a model
-        of ``transformers``; or what its ``state_dict()`` returns.
+    source : str or path, GGUFFile, GPT2LMHeadModel, GPT2Model, or dict of str to array
+        A GGUF file, which may be open already; a folder of Hugging Face with ``config.json`` and
+        ``*.safetensors``; a model of ``transformers``; or what its ``state_dict()`` returns.
     n_heads : int, optional
         A state dict does not say how many heads there are: needed with it, and only with it.
 
@@ -120,7 +120,7 @@ def load_gpt2(source, n_heads=None):
     with _naming(source, "GPT-2"):
         if kind == "gguf":
             _refuse("a file", n_heads=n_heads)
-            return _gpt2_of_gguf(read_gguf(source))
+            return _gpt2_of_gguf(read(source))
         if kind == "state":
             return _gpt2_of_hugging_face(read(source), n_heads, 1e-5)
         _refuse(f"a {kind}", n_heads=n_heads)
@@ -144,6 +144,8 @@ def _kind_of(source):
         raise FileNotFoundError(
             f"source must be a file or a folder that is there, got {str(source)!r}"
         )
+    if isinstance(source, GGUFFile):
+        return "gguf", lambda file: file
     if isinstance(source, dict):
         return "state", read_state
     if hasattr(source, "state_dict") and hasattr(source, "config"):
@@ -160,6 +162,8 @@ def _naming(source, kind):
     try:
         yield
     except (ValueError, KeyError, TypeError, SafetensorError) as error:
+        if isinstance(source, GGUFFile):
+            source = source.path
         if not isinstance(source, str | Path):
             if isinstance(error, KeyError):
                 raise ValueError(f"source holds no {kind}: it lacks {error}") from error

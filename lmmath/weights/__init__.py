@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lmmath.checkpoints import load_model
+from lmmath.gguf_file import read_gguf
 from lmmath.language_models import RecurrentConfig
 from lmmath.tokenization import BPETokenizer
 from lmmath.transformer import GPTConfig, LlamaConfig, load_llama
@@ -130,5 +131,5 @@ def load_smollm2(path=None):
     >>> tokenizer.decode(tokens)
     'The capital of France is Paris'
     """
-    path = find_smollm2() if path is None else path
-    return Model(*load_llama(path), BPETokenizer.from_gguf(path))
+    file = read_gguf(find_smollm2() if path is None else path)
+    return Model(*load_llama(file), BPETokenizer.from_gguf(file))

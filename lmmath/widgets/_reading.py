@@ -36,7 +36,7 @@ class ReadingWidget(ModelWidget):
     def tokens(self):
         """The ids of the tokens that the model reads: an array, shape (n,), n ≥ 1."""
         _, config, tokenizer = self.model
-        ids = tokenizer.encode(f"\n{self.text}", allow_special=False)
+        ids = tokenizer.encode(f"\n{self.text}")
         return np.asarray(ids[: config.n_positions])
 
     @property

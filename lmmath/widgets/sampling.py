@@ -74,7 +74,7 @@ class SamplingWidget(ModelWidget):
     @property
     def tokens(self):
         """All tokens of the text, the line break before it included."""
-        typed = self.tokenizer.encode(self.text, allow_special=False)
+        typed = self.tokenizer.encode(self.text)
         return [*self.tokenizer.encode("\n"), *typed, *self.drawn]
 
     @property
