@@ -5,6 +5,12 @@ drawn. ``words`` are a Fable text that the model has not been trained on.
 """
 
 from lmmath.experiments.calibration import Calibration, bin_sums, calibration
+from lmmath.experiments.circuits import (
+    best_heads,
+    copying_losses,
+    other_heads,
+    repeated_texts,
+)
 from lmmath.experiments.distance import LossByDistance, loss_by_distance
 from lmmath.experiments.heads import (
     AntecedentAttention,
@@ -26,12 +32,20 @@ from lmmath.experiments.held_out import (
     true_probabilities,
 )
 from lmmath.experiments.knowledge import CERTAIN_FACTS, FactRecall, fact_recall
+from lmmath.experiments.pronouns import (
+    gift_sentences,
+    gifts_resolved,
+    pronoun_attention,
+    pronoun_sentences,
+)
+from lmmath.experiments.sinks import sink_shares
 from lmmath.experiments.temperature import (
     BestTemperature,
     best_temperature,
     divergence_at,
     divergence_by_temperature,
 )
+from lmmath.experiments.texts import mean_and_interval, tokens_of
 from lmmath.experiments.units import UnitActivations, unit_activations
 from lmmath.experiments.writing import Stories, write_stories
 
@@ -51,19 +65,30 @@ __all__ = [
     "StoryReading",
     "UnitActivations",
     "antecedent_attention",
+    "best_heads",
     "best_temperature",
     "bin_sums",
     "calibration",
+    "copying_losses",
     "divergence_at",
     "divergence_by_temperature",
     "encode_story",
     "fact_recall",
+    "gift_sentences",
+    "gifts_resolved",
     "induction_scores",
     "loss_by_distance",
+    "mean_and_interval",
     "name_induction",
+    "other_heads",
+    "pronoun_attention",
+    "pronoun_sentences",
     "read_stories",
+    "repeated_texts",
+    "sink_shares",
     "split_stories",
     "story_loss",
+    "tokens_of",
     "true_probabilities",
     "unit_activations",
     "write_stories",

@@ -17,6 +17,7 @@ from lmmath.experiments.held_out import (
     require_model,
     split_stories,
 )
+from lmmath.experiments.texts import BEGIN
 from lmmath.fable import ANIMALS, surprisals, vocabulary
 from lmmath.fable.language import FORMS_OF_PRONOUNS
 from lmmath.language_models import lens, trace
@@ -266,10 +267,12 @@ def name_induction(params, config, tokenizer, words):
     return NameInduction(weight, float(chance), len(looks), *means)
 
 
-def induction_scores(params, config, tokenizer, rng, n_random=None, n_sequences=32):
+def induction_scores(
+    params, config, tokenizer, rng, n_random=None, n_sequences=32, drawn_from=None
+):
     r"""Look for heads that copy: random tokens, and then the same tokens again.
 
-    In a text :math:`x_0, x_1, \dots, x_{2n}` with a line break :math:`x_0`, random tokens
+    In a text :math:`x_0, x_1, \dots, x_{2n}` with a mark or line break :math:`x_0`, random tokens
     :math:`x_1, \dots, x_n`, all different, and :math:`x_{n+i} = x_i`, an induction head finds
     the earlier occurrence of the present token and looks at the one after it, which will come
     next:
@@ -286,11 +289,14 @@ def induction_scores(params, config, tokenizer, rng, n_random=None, n_sequences=
     params, config, tokenizer
         As in ``read_stories``.
     rng : numpy.random.Generator
-        Draws the tokens, from those that Fable's words are spelled with.
+        Draws the tokens.
     n_random : int, optional
         :math:`n`, at least 2; as many as fit into ``n_positions`` if not given.
     n_sequences : int
         How many such texts to average over.
+    drawn_from : sequence of int, optional
+        The tokens to draw from. The text then begins with ``<|endoftext|>``. If not given, those
+        that Fable's words are spelled with, after a line break.
 
     Returns
     -------
@@ -324,7 +330,10 @@ def induction_scores(params, config, tokenizer, rng, n_random=None, n_sequences=
     require_heads(config)
     require_generator(rng)
     require_positive_integer(n_sequences=n_sequences)
-    break_, used = _used_tokens(tokenizer)
+    if drawn_from is None:
+        break_, used = _used_tokens(tokenizer)
+    else:
+        break_, used = tokenizer.special_tokens[BEGIN], np.asarray(drawn_from)
     n = _checked_length(n_random, len(used), config.n_positions)
     drawn = rng.permuted(np.tile(used, (n_sequences, 1)), axis=1)[:, :n]
     breaks = np.full((n_sequences, 1), break_)

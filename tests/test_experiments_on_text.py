@@ -1,0 +1,270 @@
+"""What is measured on any text: on small random models in loops, and on the real one once more.
+
+The chapters make their claims on some texts and seeds. Here they are made on others.
+"""
+
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+from libraries import close
+
+from lmmath.english import short_texts
+from lmmath.experiments import (
+    best_heads,
+    copying_losses,
+    gift_sentences,
+    gifts_resolved,
+    induction_scores,
+    mean_and_interval,
+    other_heads,
+    pronoun_attention,
+    pronoun_sentences,
+    repeated_texts,
+    sink_shares,
+    tokens_of,
+)
+from lmmath.language_models import RecurrentConfig, forward, init, trace
+from lmmath.tokenization import BPETokenizer
+from lmmath.transformer import GPTConfig, LlamaConfig
+from lmmath.weights import load_smollm2
+
+LETTERS = BPETokenizer([(b"h", b"e"), (b" ", b"M")], ["<|endoftext|>"])
+MARK = LETTERS.special_tokens["<|endoftext|>"]
+GPT = GPTConfig(259, n_positions=90, d_model=8, n_layers=2, n_heads=4)
+LLAMA = LlamaConfig(259, 90, 8, n_layers=3, n_heads=4, d_ff=6, n_kv_heads=2)
+ORDINARY = np.arange(300, 49_000)
+
+
+@pytest.fixture(params=[GPT, LLAMA], ids=["gpt", "llama"])
+def model(request):
+    rng = np.random.default_rng(11)
+    params = init(request.param, rng, np.float64)
+    params = {n: a + 0.5 * rng.normal(size=a.shape) for n, a in params.items()}
+    return params, request.param, LETTERS
+
+
+@pytest.fixture(scope="module")
+def real():
+    return load_smollm2()
+
+
+# Texts and intervals
+
+
+def test_a_text_begins_with_the_mark():
+    assert tokens_of("the", LETTERS).tolist() == [MARK, ord("t"), 256]
+    with pytest.raises(
+        ValueError, match=r"tokenizer must have the special token <\|endoftext\|>"
+    ):
+        tokens_of("a", BPETokenizer([]))
+    with pytest.raises(
+        ValueError, match="text must hold at least one character, got ''"
+    ):
+        tokens_of("", LETTERS)
+
+
+def test_intervals_agree_with_scipys_bootstrap():
+    values = np.random.default_rng(3).exponential(size=(40, 2))
+    mean, low, high = mean_and_interval(values, np.random.default_rng(0), 0.8, 20_000)
+    close(mean, values.mean(axis=0))
+    theirs = scipy.stats.bootstrap(
+        (values,), np.mean, confidence_level=0.8, n_resamples=20_000, method="percentile",
+        rng=np.random.default_rng(1),
+    ).confidence_interval  # fmt: skip
+    close(low, theirs.low, 0.01)
+    close(high, theirs.high, 0.01)
+
+
+def test_an_interval_holds_the_truth_about_as_often_as_it_says():
+    rng = np.random.default_rng(4)
+    held = 0
+    for _ in range(300):
+        _, low, high = mean_and_interval(rng.normal(size=50), rng, 0.9, 300)
+        held += low <= 0 <= high
+    assert 0.84 < held / 300 < 0.95
+
+
+@pytest.mark.parametrize(
+    ("error", "call", "message"),
+    [
+        (TypeError, lambda: mean_and_interval([1.0], 3), "rng must be a numpy.random.Generator, got int"),
+        (ValueError, lambda: mean_and_interval([], np.random.default_rng(0)), r"values must hold a measurement, got shape \(0,\)"),
+        (ValueError, lambda: mean_and_interval([1.0], np.random.default_rng(0), 1.0), "level must be a number between 0 and 1, got 1.0"),
+        (ValueError, lambda: mean_and_interval([1.0], np.random.default_rng(0), n_resamples=0), "n_resamples must be an integer of at least 1, got 0"),
+    ],
+)  # fmt: skip
+def test_bad_measurements_are_named(error, call, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+# Sinks
+
+
+def test_sink_shares_equal_a_loop(model):
+    params, config, _ = model
+    texts = [tokens_of(text, LETTERS) for text in ("the moon", "a wheel is here")]
+    shares, even = sink_shares(params, config, texts, skip=3)
+    for row, at_even, tokens in zip(shares, even, texts, strict=True):
+        _, attention = trace(config, params, tokens)
+        for layer in range(config.n_layers):
+            for head in range(config.n_heads):
+                weights = [attention[layer][head, i, 0] for i in range(3, len(tokens))]
+                close(row[layer, head], np.mean(weights))
+        close(at_even, np.mean([1 / (i + 1) for i in range(3, len(tokens))]))
+
+
+def test_the_first_token_is_the_sink_in_other_texts_too(real):
+    texts = [tokens_of(text.text, real.tokenizer)[:60] for text in short_texts()[1::4]]
+    shares, even = sink_shares(real.params, real.config, texts)
+    assert np.all(shares.mean(axis=(1, 2)) > 5 * even)
+    without_mark, _ = sink_shares(real.params, real.config, [t[1:] for t in texts])
+    assert np.all(np.abs(without_mark - shares).mean(axis=(1, 2)) < 0.1)
+
+
+# Circuits
+
+
+def test_best_and_other_heads():
+    scores = np.asarray([[0.1, 0.9, 0.9, 0.0], [0.5, 0.2, 0.3, 0.0]])
+    assert best_heads(scores, 3) == [(0, 1), (0, 2), (1, 0)]
+    for seed in range(20):
+        drawn = other_heads(GPT, [(0, 1), (0, 2), (1, 3)], np.random.default_rng(seed))
+        assert [layer for layer, _ in drawn] == [0, 0, 1]
+        assert sorted(drawn[:2]) == [(0, 0), (0, 3)]
+        assert drawn[2][1] != 3
+    with pytest.raises(ValueError, match="got 3 of 4 in layer 0"):
+        other_heads(GPT, [(0, 0), (0, 1), (0, 2)], np.random.default_rng(0))
+
+
+def test_repeated_texts_are_random_and_repeated():
+    texts = repeated_texts(LETTERS, range(50, 90), 7, 5, np.random.default_rng(0))
+    assert texts.shape == (5, 15)
+    for text in texts.tolist():
+        assert text[0] == MARK
+        assert text[1:8] == text[8:]
+        assert len(set(text)) == 8
+        assert set(text[1:]) <= set(range(50, 90))
+    assert len({tuple(text) for text in texts.tolist()}) == 5
+
+
+def test_copying_losses_equal_a_loop(model):
+    params, config, _ = model
+    texts = repeated_texts(LETTERS, range(50, 90), 6, 2, np.random.default_rng(1))
+    first, second = copying_losses(params, config, texts, [[], [(0, 1)]])
+    assert not np.allclose(second[0], second[1])
+    for i, text in enumerate(texts):
+        logits = forward(config, params, text)
+        losses = [
+            -scipy.special.log_softmax(logits[at])[text[at + 1]] for at in range(12)
+        ]
+        close(first[0, i], np.mean(losses[1:6]), 1e-12)
+        close(second[0, i], np.mean(losses[7:12]), 1e-12)
+
+
+def test_without_either_kind_of_head_the_real_model_copies_less(real):
+    scores = induction_scores(
+        *real,
+        np.random.default_rng(31),
+        n_random=20,
+        n_sequences=2,
+        drawn_from=ORDINARY,
+    )
+    copying, previous = best_heads(scores.induction, 7), best_heads(scores.previous, 4)
+    assert scores.induction.max() > 10 * scores.induction_chance
+    draw = np.random.default_rng(32)
+    texts = repeated_texts(real.tokenizer, ORDINARY, 20, 2, draw)
+    others = other_heads(real.config, copying, draw)
+    removed = [[], copying, previous, others]
+    _, second = copying_losses(real.params, real.config, texts, removed)
+    whole, without_copying, without_previous, without_others = second.mean(axis=1)
+    assert without_copying > whole + 4
+    assert without_previous > whole + 3
+    assert without_others < whole + 2
+
+
+# Pronouns
+
+
+def test_the_sentences_are_balanced():
+    sentences = pronoun_sentences()
+    assert len(set(sentences)) == len(sentences) == 64
+    for half in (sentences[:32], sentences[32:]):
+        assert sum(sentence.right == 0 for sentence in half) == 16
+        assert sum(sentence.words[-1] == "she" for sentence in half) == 16
+    for (first, _, second, joint, pronoun), right in sentences:
+        named = (first, second)[right // 2]
+        assert joint in ("because", "after")
+        assert (
+            named
+            in ("Mary", "Sarah", "Emma", "Alice", "Laura", "Julia", "Anna", "Helen")
+        ) == (pronoun == "she")
+    assert not {w for s in sentences[:32] for w in s.words[:3:2]} & {
+        w for s in sentences[32:] for w in s.words[:3:2]
+    }
+
+
+def test_pronoun_attention_equals_a_loop(model):
+    params, config, tokenizer = model
+    sentences = pronoun_sentences()[5:9]
+    right, wrong = pronoun_attention(params, config, tokenizer, sentences)
+    for i, (words, at_right) in enumerate(sentences):
+        parts = [[MARK], *(tokenizer.encode(f" {word}") for word in words)]
+        ends = np.cumsum([len(part) for part in parts])
+        _, attention = trace(config, params, np.concatenate(parts))
+        for place, found in ((at_right, right), (2 - at_right, wrong)):
+            columns = range(ends[place], ends[place + 1])
+            for layer, weights in enumerate(attention):
+                expected = sum(weights[:, -1, j] for j in columns)
+                close(found[i, layer], expected, 1e-12)
+
+
+def test_gifts_are_balanced_and_measured_as_by_hand(model):
+    params, config, tokenizer = model
+    sentences = gift_sentences(6, np.random.default_rng(2))
+    margins = gifts_resolved(params, config, tokenizer, sentences)
+    for i, (text, giver, receiver, receiver_first) in enumerate(sentences):
+        assert receiver_first == (i % 2 == 0)
+        names = [receiver, giver] if receiver_first else [giver, receiver]
+        assert text.startswith(f"When {names[0]} and {names[1]} went to ")
+        assert f", {giver} gave " in text
+        row = scipy.special.log_softmax(
+            forward(config, params, tokens_of(text, tokenizer))[-1]
+        )
+        first, second = (tokenizer.encode(f" {name}")[0] for name in (receiver, giver))
+        close(margins[i], row[first] - row[second], 1e-12)
+
+
+def test_the_real_model_gives_to_the_other_one(real):
+    gifts = gift_sentences(24, np.random.default_rng(77))
+    assert np.mean(gifts_resolved(*real, gifts) > 0) > 0.85
+
+
+def test_the_head_that_looks_at_the_right_name_is_found_by_either_half(real):
+    right, wrong = pronoun_attention(*real, pronoun_sentences())
+    heads = [
+        best_heads((right - wrong)[half].mean(axis=0), 1)[0]
+        for half in (slice(32), slice(32, 64))
+    ]
+    assert heads[0] == heads[1]
+    more = right[..., *heads[0]] > wrong[..., *heads[0]]
+    assert more.mean() > 0.85
+
+
+def test_a_model_without_heads_is_named():
+    config = RecurrentConfig(259, 20, 4)
+    params = init(config, np.random.default_rng(0))
+    for call in (
+        lambda: sink_shares(params, config, [np.arange(9)]),
+        lambda: pronoun_attention(params, config, LETTERS, pronoun_sentences()[:1]),
+        lambda: other_heads(config, [(0, 0)], np.random.default_rng(0)),
+    ):
+        with pytest.raises(
+            TypeError, match="config must be of a model with heads, got RecurrentConfig"
+        ):
+            call()
+    with pytest.raises(
+        ValueError, match="texts must hold more than 4 tokens each, got one of 2"
+    ):
+        sink_shares(init(GPT, np.random.default_rng(0)), GPT, [np.arange(2)])
