@@ -16,6 +16,8 @@ from lmmath.experiments import (
     gift_sentences,
     gifts_resolved,
     induction_scores,
+    lens_ranks,
+    loss_without,
     mean_and_interval,
     other_heads,
     pronoun_attention,
@@ -24,7 +26,7 @@ from lmmath.experiments import (
     sink_shares,
     tokens_of,
 )
-from lmmath.language_models import RecurrentConfig, forward, init, trace
+from lmmath.language_models import RecurrentConfig, forward, init, lens, trace
 from lmmath.tokenization import BPETokenizer
 from lmmath.transformer import GPTConfig, LlamaConfig
 from lmmath.weights import load_smollm2
@@ -268,3 +270,53 @@ def test_a_model_without_heads_is_named():
         ValueError, match="texts must hold more than 4 tokens each, got one of 2"
     ):
         sink_shares(init(GPT, np.random.default_rng(0)), GPT, [np.arange(2)])
+
+
+# Layers
+
+
+def test_ranks_by_the_lens_equal_a_loop(model):
+    params, config, tokenizer = model
+    facts = {"One plus one is": "two", "He": "hums"}
+    ranks = lens_ranks(params, config, tokenizer, facts)
+    assert ranks.shape == (2, config.n_layers + 1)
+    for row, (beginning, word) in zip(ranks, facts.items(), strict=True):
+        right = tokenizer.encode(f" {word}")[0]
+        residuals, _ = trace(config, params, tokens_of(beginning, tokenizer))
+        for rank, x in zip(row, residuals, strict=True):
+            logits = lens(config, params, x)[-1]
+            assert rank == 1 + sum(logit > logits[right] for logit in logits)
+
+
+def test_the_loss_without_a_number_equals_a_loop(model):
+    params, config, _ = model
+    texts = [tokens_of(text, LETTERS) for text in ("the moon", "a wheel")]
+    for layer in range(config.n_layers + 1):
+        losses = loss_without(params, config, texts, layer, position=2, feature=5)
+        for loss, tokens in zip(losses, texts, strict=True):
+
+            def edit(at, x, layer=layer):
+                x = x.copy()
+                x[2, 5] *= at != layer
+                return x
+
+            residuals, _ = trace(config, params, tokens, edit)
+            rows = scipy.special.log_softmax(
+                lens(config, params, residuals[-1]), axis=1
+            )
+            expected = [-rows[i, tokens[i + 1]] for i in range(3, len(tokens) - 1)]
+            close(loss, np.mean(expected), 1e-12)
+    with pytest.raises(
+        ValueError, match="texts must hold at least 12 tokens each, got one of 9"
+    ):
+        loss_without(params, config, texts, 0, 9, 0)
+
+
+def test_one_number_of_the_real_model_decides_in_other_texts_too(real):
+    texts = [tokens_of(text.text, real.tokenizer)[:40] for text in short_texts()[1::5]]
+    intact, without, beside = (
+        loss_without(real.params, real.config, texts, layer, 0, feature)
+        for layer, feature in ((None, 0), (12, 507), (12, 508))
+    )
+    assert np.all(without > np.log(real.config.vocab_size))
+    assert np.all(np.abs(beside - intact) < 0.1)

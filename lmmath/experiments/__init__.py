@@ -32,6 +32,7 @@ from lmmath.experiments.held_out import (
     true_probabilities,
 )
 from lmmath.experiments.knowledge import CERTAIN_FACTS, FactRecall, fact_recall
+from lmmath.experiments.layers import FACTS, lens_ranks, loss_without
 from lmmath.experiments.pronouns import (
     gift_sentences,
     gifts_resolved,
@@ -51,6 +52,7 @@ from lmmath.experiments.writing import Stories, write_stories
 
 __all__ = [
     "CERTAIN_FACTS",
+    "FACTS",
     "AntecedentAttention",
     "BestTemperature",
     "Calibration",
@@ -77,7 +79,9 @@ __all__ = [
     "gift_sentences",
     "gifts_resolved",
     "induction_scores",
+    "lens_ranks",
     "loss_by_distance",
+    "loss_without",
     "mean_and_interval",
     "name_induction",
     "other_heads",

