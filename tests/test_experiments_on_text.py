@@ -307,7 +307,7 @@ def test_the_loss_without_a_number_equals_a_loop(model):
             expected = [-rows[i, tokens[i + 1]] for i in range(3, len(tokens) - 1)]
             close(loss, np.mean(expected), 1e-12)
     with pytest.raises(
-        ValueError, match="texts must hold at least 12 tokens each, got one of 9"
+        ValueError, match="texts must hold at least 12 tokens each, got one of 8"
     ):
         loss_without(params, config, texts, 0, 9, 0)
 

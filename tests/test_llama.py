@@ -183,6 +183,15 @@ def test_the_cache_changes_nothing(monkeypatch, rng, batch):
     close(np.concatenate(rows, axis=-2), whole, 1e-12)
 
 
+def test_the_stream_is_what_the_lens_reads(monkeypatch, rng):
+    _, params, config = pair(monkeypatch, rng, num_key_value_heads=3)
+    tokens = rng.integers(23, size=(2, 8))
+    x, cache = llama_residual(params, tokens, config)
+    close(llama_lens(x, params, config), llama(params, tokens, config))
+    assert len(cache) == 3
+    assert cache[0][0].shape == (2, 3, 8, 4)
+
+
 def test_the_cache_goes_with_positions_and_a_mask(monkeypatch, rng):
     _, params, config = pair(monkeypatch, rng, num_key_value_heads=3)
     tokens = rng.integers(23, size=(2, 8))

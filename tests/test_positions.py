@@ -23,10 +23,12 @@ from lmmath.attention import attention_weights, causal_mask
 from lmmath.positions import (
     alibi_bias,
     alibi_slopes,
+    cosine_and_sine,
     frequencies,
     offset_rotation,
     rotary_embedding,
     sinusoidal_encoding,
+    turn_pairs,
 )
 
 EVEN = st.integers(1, 12).map(lambda half: 2 * half)
@@ -164,6 +166,20 @@ def test_rotary_takes_positions_of_each_text_of_a_batch(rng, x_shape, shape):
         row = rotary_by_loops(x[place][None], everywhere[place][None], 50.0)
         close(actual[place], row[0], 1e-12)
     close(rotary_embedding(torch.from_numpy(x), positions, base=50.0), actual, 1e-12)
+
+
+def test_pairs_turn_as_complex_numbers_do(rng):
+    x, positions = rng.normal(size=(3, 6)), np.asarray([0.0, 2.5, 70.0])
+    cosine, sine = cosine_and_sine(positions, d_head=6, base=50.0)
+    turns = np.exp(1j * positions[:, None] * 50.0 ** (-np.arange(3) / 3))
+    close(cosine + 1j * sine, turns)
+    turned = turn_pairs(x, cosine, sine)
+    close(
+        turned[:, 0::2] + 1j * turned[:, 1::2], (x[:, 0::2] + 1j * x[:, 1::2]) * turns
+    )
+    for part in cosine_and_sine(positions, 6, like=torch.zeros(1, dtype=torch.float16)):
+        assert part.dtype == torch.float16
+        assert part.shape == (3, 3)
 
 
 def test_rotary_equals_gptj(rng):

@@ -375,7 +375,9 @@ def test_gpt2_as_a_gguf_file(gpt2, tmp_path, with_head):
     expected, expected_config = load_gpt2(gpt2)
     assert vars(config) == pytest.approx(vars(expected_config), rel=1e-6)
     same(params, expected)
-    with pytest.raises(ValueError, match=r"general\.architecture = 'llama', got 'gpt2'"):
+    with pytest.raises(
+        ValueError, match=r"general\.architecture = 'llama', got 'gpt2'"
+    ):
         load_llama(path)
 
 

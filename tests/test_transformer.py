@@ -24,7 +24,9 @@ from lmmath.transformer import (
     encoder_layer,
     feed_forward,
     gpt,
+    gpt_activations,
     gpt_block,
+    gpt_residual,
     gpt_shapes,
     gpt_trace,
     gpt_with_cache,
@@ -40,6 +42,27 @@ from lmmath.transformer import (
 )
 
 CONFIG = GPTConfig(vocab_size=11, n_positions=9, d_model=12, n_layers=3, n_heads=2)
+
+
+def test_the_stream_is_what_the_lens_reads(rng):
+    params = noisy(init_gpt(CONFIG, rng, np.float64), rng)
+    tokens = rng.integers(11, size=(2, 7))
+    x, cache = gpt_residual(params, tokens, CONFIG)
+    close(logit_lens(x, params, CONFIG), gpt(params, tokens, CONFIG))
+    last, _ = gpt_residual(params, tokens[:, :1], CONFIG, cache)
+    assert last.shape == (2, 1, 12)
+
+
+def test_activations_are_what_the_second_matrix_gets(rng):
+    params = noisy(init_gpt(CONFIG, rng, np.float64), rng)
+    tokens = rng.integers(11, size=7)
+    residuals, _ = gpt_trace(params, tokens, CONFIG)
+    silent = params | {f"h.{i}.mlp.c_proj.weight": np.zeros((48, 12)) for i in range(3)}
+    for i, h in enumerate(gpt_activations(params, tokens, CONFIG)):
+        block, mute = (subset(p, f"h.{i}.") for p in (params, silent))
+        with_it, _ = gpt_block(residuals[i], block, 2)
+        without, _ = gpt_block(residuals[i], mute, 2)
+        close(h @ block["mlp.c_proj.weight"], with_it - without, 1e-11)
 
 
 @pytest.fixture
