@@ -11,8 +11,11 @@ from libraries import close
 
 from lmmath.english import short_texts
 from lmmath.experiments import (
+    ANALOGIES,
+    analogies,
     best_heads,
     copying_losses,
+    effective_dimension,
     gift_sentences,
     gifts_resolved,
     induction_scores,
@@ -22,6 +25,7 @@ from lmmath.experiments import (
     other_heads,
     pronoun_attention,
     pronoun_sentences,
+    random_cosines,
     repeated_texts,
     sink_shares,
     tokens_of,
@@ -320,3 +324,51 @@ def test_one_number_of_the_real_model_decides_in_other_texts_too(real):
     )
     assert np.all(without > np.log(real.config.vocab_size))
     assert np.all(np.abs(beside - intact) < 0.1)
+
+
+# Embeddings
+
+
+def test_random_cosines_are_of_different_rows(monkeypatch):
+    rows = np.random.default_rng(0).normal(size=(5, 3))
+    found = random_cosines(rows, 400, np.random.default_rng(1))
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    possible = (unit @ unit.T)[np.triu_indices(5, k=1)]
+    assert {round(x, 10) for x in found} == {round(x, 10) for x in possible}
+
+
+def test_the_effective_dimension_is_the_participation_ratio_of_the_variances():
+    rng = np.random.default_rng(2)
+    rows = rng.normal(size=(300, 6)) * [3, 2, 1, 1, 0.1, 0] + 5
+    variances = np.linalg.eigvalsh(np.cov(rows.T))
+    close(effective_dimension(rows), variances.sum() ** 2 / (variances**2).sum(), 1e-12)
+    # Gaussian rows in d dimensions, n of them: d n / (d + n), about.
+    found = effective_dimension(rng.normal(size=(400, 100)))
+    close(found, 100 * 400 / 500, 0.02)
+
+
+def test_analogies_by_hand():
+    letters = BPETokenizer([(b" ", bytes([i])) for i in b"abcdx"], ["<|endoftext|>"])
+    rows = np.tile([0.0, 0.0, 0.0, 1.0], (letters.vocab_size, 1))
+    for word, row in {"a": [1, 0, 0, 0], "b": [1, 1, 0, 0], "c": [0, 0, 1, 0]}.items():
+        rows[letters.encode(f" {word}")] = row
+    rows[letters.encode(" d")] = [-0.3, 0.7, 1, 0]  # about c + b/|b| - a
+    rows[letters.encode(" x")] = [0.1, 0.1, 1, 0]
+    result = analogies(rows, letters, "a b c d, a bb c d")
+    assert result.words == [("a", "b", "c", "d")]  # bb is no single token
+    assert (result.found, result.nearest) == (["d"], ["x"])
+    assert (result.right(result.found), result.right(result.nearest)) == (1, 0)
+
+
+def test_the_real_models_vectors_share_a_direction_and_calculate(real):
+    table = real.params["embed_tokens.weight"]
+    centred = table - table.mean(axis=0)
+    rng = np.random.default_rng(9)
+    assert random_cosines(table, 5000, rng).mean() > 0.35
+    found = random_cosines(centred, 5000, rng)
+    assert abs(found.mean()) < 0.01
+    assert found.std() > 2 / np.sqrt(576)
+    assert 50 < effective_dimension(table) < 100
+    half = ",".join(ANALOGIES.split(",")[::2])
+    result = analogies(centred, real.tokenizer, half)
+    assert result.right(result.found) > 3 * result.right(result.nearest)

@@ -12,6 +12,12 @@ from lmmath.experiments.circuits import (
     repeated_texts,
 )
 from lmmath.experiments.distance import LossByDistance, loss_by_distance
+from lmmath.experiments.embeddings import (
+    ANALOGIES,
+    analogies,
+    effective_dimension,
+    random_cosines,
+)
 from lmmath.experiments.heads import (
     AntecedentAttention,
     HeadScores,
@@ -51,6 +57,7 @@ from lmmath.experiments.units import UnitActivations, unit_activations
 from lmmath.experiments.writing import Stories, write_stories
 
 __all__ = [
+    "ANALOGIES",
     "CERTAIN_FACTS",
     "FACTS",
     "AntecedentAttention",
@@ -66,6 +73,7 @@ __all__ = [
     "StoryLoss",
     "StoryReading",
     "UnitActivations",
+    "analogies",
     "antecedent_attention",
     "best_heads",
     "best_temperature",
@@ -74,6 +82,7 @@ __all__ = [
     "copying_losses",
     "divergence_at",
     "divergence_by_temperature",
+    "effective_dimension",
     "encode_story",
     "fact_recall",
     "gift_sentences",
@@ -87,6 +96,7 @@ __all__ = [
     "other_heads",
     "pronoun_attention",
     "pronoun_sentences",
+    "random_cosines",
     "read_stories",
     "repeated_texts",
     "sink_shares",
