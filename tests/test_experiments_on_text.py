@@ -20,20 +20,35 @@ from lmmath.experiments import (
     gifts_resolved,
     induction_scores,
     lens_ranks,
+    load_kept,
     loss_without,
+    losses_at_positions,
     mean_and_interval,
     other_heads,
+    previous_token_scores,
     pronoun_attention,
     pronoun_sentences,
     random_cosines,
+    read_choices,
+    reliability,
     repeated_texts,
+    scores_by_distance,
     sink_shares,
     tokens_of,
 )
+from lmmath.experiments.choices import Choices
+from lmmath.experiments.repetition import (
+    N_PROMPT,
+    WAYS,
+    losses_when_repeated,
+    repeated_share,
+)
 from lmmath.language_models import RecurrentConfig, forward, init, lens, trace
+from lmmath.sampling import top_p_filter
 from lmmath.tokenization import BPETokenizer
-from lmmath.transformer import GPTConfig, LlamaConfig
+from lmmath.transformer import GPTConfig, LlamaConfig, rms_norm, subset
 from lmmath.weights import load_smollm2
+from lmmath.weights.smollm2 import find_smollm2
 
 LETTERS = BPETokenizer([(b"h", b"e"), (b" ", b"M")], ["<|endoftext|>"])
 MARK = LETTERS.special_tokens["<|endoftext|>"]
@@ -372,3 +387,209 @@ def test_the_real_models_vectors_share_a_direction_and_calculate(real):
     half = ",".join(ANALOGIES.split(",")[::2])
     result = analogies(centred, real.tokenizer, half)
     assert result.right(result.found) > 3 * result.right(result.nearest)
+
+
+# Choices
+
+
+def test_choices_equal_a_loop(model):
+    params, config, _ = model
+    texts = [tokens_of(text, LETTERS) for text in ("the moon", "a wheel")]
+    found = read_choices(params, config, texts, (0.5, 2.0), (0.3, 0.8))
+    for read, tokens in zip(found, texts, strict=True):
+        logits = forward(config, params, tokens)
+        for i, came in enumerate(tokens[1:]):
+            for column, t in enumerate((0.5, 2.0)):
+                p = scipy.special.softmax(logits[i] / t)
+                close(read.entropy[i, column], scipy.stats.entropy(p), 1e-10)
+            p = scipy.special.softmax(logits[i])
+            for column, share in enumerate((0.3, 0.8)):
+                kept = top_p_filter(logits[i], share)
+                assert read.nucleus[i, column] == np.sum(np.isfinite(kept))
+                # What came is cut off where what is before it has the share already.
+                assert (read.before[i] >= share) == np.isinf(kept[came])
+            close(read.confidence[i], p.max())
+            assert read.right[i] == (np.argmax(p) == came)
+
+
+def test_reliability_counts_in_bins():
+    def read(confidence, right):
+        n = len(right)
+        return Choices(
+            np.zeros((n, 1)),
+            np.zeros((n, 1)),
+            np.zeros(n),
+            np.asarray(confidence),
+            np.asarray(right),
+        )
+
+    choices = [
+        read([0.1, 0.3, 0.3, 0.9], [False, True, False, True]),
+        read([0.3, 0.95], [True, True]),
+    ]
+    found = reliability(choices, [0, 0.2, 0.5, 0.7, 1.01], np.random.default_rng(0))
+    assert found.count.tolist() == [1, 3, 0, 2]
+    close(found.confidence[[0, 1, 3]], [0.1, 0.3, 0.925])
+    close(found.right[[0, 1, 3]], [0, 2 / 3, 1])
+    assert (found.low[1], found.high[1]) == (0.5, 1.0)
+    assert np.isnan(found.right[2])
+
+
+def test_the_real_model_is_surer_than_right_on_the_other_half_of_each_text_too(real):
+    texts = [tokens_of(text.text, real.tokenizer) for text in short_texts()[::3]]
+    read = read_choices(real.params, real.config, [t[:60] for t in texts])
+    confidence, right = (
+        np.concatenate([getattr(r, name)[20:] for r in read])
+        for name in ("confidence", "right")
+    )
+    assert confidence.mean() > right.mean() + 0.03
+    assert np.mean(np.concatenate([r.before[20:] for r in read]) >= 0.9) > 0.1
+
+
+# Repetition
+
+
+def test_repeated_shares_by_hand():
+    assert repeated_share(np.asarray([1, 2, 3, 4, 5])) == 0
+    close(repeated_share(np.asarray([1, 2, 3, 4, 1, 2, 3, 4, 1])), 1 - 4 / 6)
+    with pytest.raises(ValueError, match="tokens must hold at least 4 tokens, got 3"):
+        repeated_share(np.asarray([1, 2, 3]))
+
+
+def test_losses_when_repeated_equal_a_loop(model):
+    params, config, _ = model
+    sentence = np.asarray(LETTERS.encode(" he moos"))
+    losses = losses_when_repeated(params, config, MARK, [sentence], 3)
+    tokens = [MARK, *sentence, *sentence, *sentence]
+    rows = scipy.special.log_softmax(
+        forward(config, params, np.asarray(tokens)), axis=1
+    )
+    each = [-rows[i, tokens[i + 1]] for i in range(len(tokens) - 1)]
+    close(losses[0], np.mean(np.reshape(each, (3, -1)), axis=1), 1e-12)
+
+
+def test_the_real_model_expects_what_it_has_read(real):
+    sentences = [
+        real.tokenizer.encode(f" {text.text[60:120]}") for text in short_texts()[1::5]
+    ]
+    losses = losses_when_repeated(
+        real.params, real.config, 0, list(map(np.asarray, sentences)), 3
+    )
+    assert np.all(np.diff(losses, axis=1) < 0)
+    assert np.all(losses[:, 1] < losses[:, 0] / 2)
+
+
+def test_kept_repetition_is_what_the_command_would_make():
+    kept = load_kept("repetition")
+    assert kept["command"] == "python -m lmmath.experiments.repetition"
+    assert kept["shares"].keys() == {"the texts themselves", *WAYS}
+    tokenizer = BPETokenizer.from_gguf(find_smollm2())
+    own = [
+        repeated_share(tokens_of(text.text, tokenizer)[N_PROMPT:])
+        for text in short_texts()
+    ]
+    close(kept["shares"]["the texts themselves"][0], own)
+    for name, runs in kept["shares"].items():
+        assert all(len(run) == 16 for run in runs), name
+    greedy, careful, free = (np.mean(kept["shares"][name]) for name in WAYS)
+    assert greedy > careful > free
+
+
+# Distances
+
+
+def test_previous_token_scores_equal_a_loop(model):
+    params, config, _ = model
+    texts = [tokens_of(text, LETTERS) for text in ("the moon", "a wheel")]
+    scores, even = previous_token_scores(params, config, texts)
+    for row, tokens in zip(scores, texts, strict=True):
+        _, attention = trace(config, params, tokens)
+        for layer, weights in enumerate(attention):
+            expected = [weights[:, i, i - 1] for i in range(1, len(tokens))]
+            close(row[layer], np.mean(expected, axis=0))
+    close(
+        even, np.mean([np.mean([1 / (i + 1) for i in range(1, len(t))]) for t in texts])
+    )
+
+
+def test_scores_by_distance_equal_a_loop_and_are_foretold_where_all_words_are_alike():
+    rng = np.random.default_rng(5)
+    config = LlamaConfig(259, 90, 8, n_layers=2, n_heads=2, d_ff=6, n_kv_heads=1)
+    params = {
+        n: a + 0.5 * rng.normal(size=a.shape)
+        for n, a in init(config, rng, np.float64).items()
+    }
+    tokens = tokens_of("the moon is a wheel", LETTERS)
+    measured, _ = scores_by_distance(params, config, [tokens], 1, 1, 5)
+    residuals, _ = trace(config, params, tokens)
+    block = subset(params, "layers.1.")
+    x = rms_norm(residuals[1], block["input_layernorm.weight"], config.eps)
+    q, k = (
+        x @ block["self_attn.q_proj.weight"][:, 4:],
+        x @ block["self_attn.k_proj.weight"],
+    )
+    turn = np.exp(1j * np.arange(len(x))[:, None] * 10_000.0 ** (-np.arange(2) / 2))
+    q, k = ((part[:, 0::2] + 1j * part[:, 1::2]) * turn for part in (q, k))
+    for d in range(5):
+        scores = [
+            np.real(np.sum(q[i] * np.conj(k[i - d]))) / 2 for i in range(d + 1, len(x))
+        ]
+        close(measured[d], np.mean(scores), 1e-12)
+    # Of one word again and again, the first layer's queries and keys are all the same.
+    alike = np.full(30, 77)
+    measured, foretold = scores_by_distance(params, config, [alike], 0, 1, 9)
+    close(measured, foretold, 1e-10)
+
+
+def test_losses_at_other_positions_are_those_of_the_model():
+    config = LlamaConfig(259, 90, 8, n_layers=2, n_heads=2, d_ff=6)
+    params = init(config, np.random.default_rng(0), np.float64)
+    params = {n: 4 * a for n, a in params.items()}
+    tokens = tokens_of("the moon is a wheel", LETTERS)
+    moved, apart = (
+        losses_at_positions(params, config, [tokens], place)[0]
+        for place in (lambda p: p + 7, lambda p: 3 * p)
+    )
+    rows = scipy.special.log_softmax(forward(config, params, tokens), axis=1)
+    expected = -np.mean([rows[i, tokens[i + 1]] for i in range(len(tokens) - 1)])
+    close(moved, expected, 1e-10)
+    assert abs(apart - expected) > 1e-6
+
+
+def test_positions_of_the_real_model_count_by_their_differences(real):
+    texts = [tokens_of(text.text, real.tokenizer)[:40] for text in short_texts()[2::5]]
+    as_they_are, moved, same, shuffled = (
+        losses_at_positions(real.params, real.config, texts, place)
+        for place in (
+            lambda p: p,
+            lambda p: p + 55_555,
+            lambda p: 0 * p,
+            np.random.default_rng(6).permutation,
+        )
+    )
+    close(moved, as_they_are, 1e-3)
+    assert np.all(same > as_they_are + 0.5)
+    assert shuffled.mean() > same.mean()
+
+
+def test_the_real_models_previous_token_heads_point_one_place_back(real):
+    texts = [tokens_of(text.text, real.tokenizer)[:40] for text in short_texts()[2::5]]
+    scores, even = previous_token_scores(real.params, real.config, texts)
+    for layer, head in best_heads(scores.mean(axis=0), 3):
+        assert np.all(scores[:, layer, head] > 5 * even)
+        measured, foretold = scores_by_distance(
+            real.params, real.config, texts, layer, head, 15
+        )
+        assert np.corrcoef(measured, foretold)[0, 1] > 0.98
+        assert np.argmax(measured) == np.argmax(foretold) == 1
+
+
+def test_what_does_not_turn_or_is_too_short_is_named():
+    params = init(GPT, np.random.default_rng(0))
+    with pytest.raises(TypeError, match="config must be a LlamaConfig, got GPTConfig"):
+        scores_by_distance(params, GPT, [np.arange(9)], 0, 0, 3)
+    params = init(LLAMA, np.random.default_rng(0))
+    with pytest.raises(
+        ValueError, match="texts must hold at least 5 tokens each, got one of 4"
+    ):
+        scores_by_distance(params, LLAMA, [np.arange(4)], 0, 0, 3)

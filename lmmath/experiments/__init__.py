@@ -5,6 +5,7 @@ drawn. ``words`` are a Fable text that the model has not been trained on.
 """
 
 from lmmath.experiments.calibration import Calibration, bin_sums, calibration
+from lmmath.experiments.choices import read_choices, reliability
 from lmmath.experiments.circuits import (
     best_heads,
     copying_losses,
@@ -12,6 +13,11 @@ from lmmath.experiments.circuits import (
     repeated_texts,
 )
 from lmmath.experiments.distance import LossByDistance, loss_by_distance
+from lmmath.experiments.distances import (
+    losses_at_positions,
+    previous_token_scores,
+    scores_by_distance,
+)
 from lmmath.experiments.embeddings import (
     ANALOGIES,
     analogies,
@@ -37,6 +43,7 @@ from lmmath.experiments.held_out import (
     story_loss,
     true_probabilities,
 )
+from lmmath.experiments.kept import load_kept
 from lmmath.experiments.knowledge import CERTAIN_FACTS, FactRecall, fact_recall
 from lmmath.experiments.layers import FACTS, lens_ranks, loss_without
 from lmmath.experiments.pronouns import (
@@ -89,16 +96,22 @@ __all__ = [
     "gifts_resolved",
     "induction_scores",
     "lens_ranks",
+    "load_kept",
     "loss_by_distance",
     "loss_without",
+    "losses_at_positions",
     "mean_and_interval",
     "name_induction",
     "other_heads",
+    "previous_token_scores",
     "pronoun_attention",
     "pronoun_sentences",
     "random_cosines",
+    "read_choices",
     "read_stories",
+    "reliability",
     "repeated_texts",
+    "scores_by_distance",
     "sink_shares",
     "split_stories",
     "story_loss",
