@@ -3,6 +3,8 @@
 The chapters make their claims on some texts and seeds. Here they are made on others.
 """
 
+import zlib
+
 import numpy as np
 import pytest
 import scipy.special
@@ -12,8 +14,10 @@ from libraries import close
 from lmmath.english import short_texts
 from lmmath.experiments import (
     ANALOGIES,
+    SENTENCES,
     analogies,
     best_heads,
+    compressed_bits,
     copying_losses,
     effective_dimension,
     gift_sentences,
@@ -34,7 +38,10 @@ from lmmath.experiments import (
     repeated_texts,
     scores_by_distance,
     sink_shares,
+    text_loss,
+    token_counts,
     tokens_of,
+    unigram_loss,
 )
 from lmmath.experiments.choices import Choices
 from lmmath.experiments.repetition import (
@@ -45,7 +52,7 @@ from lmmath.experiments.repetition import (
 )
 from lmmath.language_models import RecurrentConfig, forward, init, lens, trace
 from lmmath.sampling import top_p_filter
-from lmmath.tokenization import BPETokenizer
+from lmmath.tokenization import BPETokenizer, load_published
 from lmmath.transformer import GPTConfig, LlamaConfig, rms_norm, subset
 from lmmath.weights import load_smollm2
 from lmmath.weights.smollm2 import find_smollm2
@@ -593,3 +600,61 @@ def test_what_does_not_turn_or_is_too_short_is_named():
         ValueError, match="texts must hold at least 5 tokens each, got one of 4"
     ):
         scores_by_distance(params, LLAMA, [np.arange(4)], 0, 0, 3)
+
+
+# Bits
+
+
+def test_text_losses_equal_a_loop(model):
+    params, config, tokenizer = model
+    texts = ["the moon", "é is two bytes"]
+    found = text_loss(params, config, tokenizer, texts)
+    for nats, bits, text in zip(*found, texts, strict=True):
+        tokens = tokens_of(text, tokenizer)
+        rows = scipy.special.log_softmax(forward(config, params, tokens), axis=1)
+        losses = [-rows[i, tokens[i + 1]] for i in range(len(tokens) - 1)]
+        close(nats, np.mean(losses), 1e-12)
+        close(bits, np.sum(losses) / np.log(2) / len(text.encode("utf-8")), 1e-12)
+
+
+def test_the_unigram_loss_leaves_each_text_out():
+    found = unigram_loss(LETTERS, ["ab", "aac", "a"])
+    size = LETTERS.vocab_size
+    close(found.nats_per_token[0], -np.mean(np.log(np.asarray([4, 1]) / (4 + size))))
+    close(found.nats_per_token[2], -np.log(4 / (5 + size)))
+    close(found.bits_per_byte, found.nats_per_token / np.log(2))
+
+
+def test_compressors_are_those_of_python():
+    text = "the same again, " * 40
+    bits = compressed_bits([text])
+    header = len(zlib.compress(b""))
+    close(bits["zlib"], [8 * (len(zlib.compress(text.encode())) - header) / len(text)])
+    assert all(0 < value[0] < 2 for value in bits.values())
+
+
+def test_the_real_model_needs_fewer_bits_than_simple_guesses_on_the_rest_of_each_text(
+    real,
+):
+    rests = [text.text[-300:] for text in short_texts()[::2]]
+    found = text_loss(*real, rests).bits_per_byte
+    assert np.all(found < unigram_loss(real.tokenizer, rests).bits_per_byte - 1)
+    assert np.all(found < compressed_bits(rests)["zlib"] - 2)
+
+
+# Languages
+
+
+def test_sentences_are_counted_one_by_one():
+    assert {len(own) for own in SENTENCES.values()} == {5}
+    counts = token_counts(LETTERS, SENTENCES)
+    for language, own in SENTENCES.items():
+        assert counts[language].tolist() == [len(LETTERS.encode(text)) for text in own]
+
+
+def test_hindi_gets_cheaper_with_each_published_list_in_every_sentence():
+    prices = []
+    for name in ("gpt2", "cl100k", "o200k"):
+        counts = token_counts(load_published(name), SENTENCES)
+        prices.append(counts["Hindi"] / counts["English"])
+    assert np.all(np.diff(prices, axis=0) < -1)

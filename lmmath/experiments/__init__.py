@@ -4,6 +4,7 @@ Every experiment takes a model as ``params, config, tokenizer`` and returns numb
 drawn. ``words`` are a Fable text that the model has not been trained on.
 """
 
+from lmmath.experiments.bits import compressed_bits, text_loss, unigram_loss
 from lmmath.experiments.calibration import Calibration, bin_sums, calibration
 from lmmath.experiments.choices import read_choices, reliability
 from lmmath.experiments.circuits import (
@@ -45,6 +46,7 @@ from lmmath.experiments.held_out import (
 )
 from lmmath.experiments.kept import load_kept
 from lmmath.experiments.knowledge import CERTAIN_FACTS, FactRecall, fact_recall
+from lmmath.experiments.languages import SENTENCES, token_counts
 from lmmath.experiments.layers import FACTS, lens_ranks, loss_without
 from lmmath.experiments.pronouns import (
     gift_sentences,
@@ -67,6 +69,7 @@ __all__ = [
     "ANALOGIES",
     "CERTAIN_FACTS",
     "FACTS",
+    "SENTENCES",
     "AntecedentAttention",
     "BestTemperature",
     "Calibration",
@@ -86,6 +89,7 @@ __all__ = [
     "best_temperature",
     "bin_sums",
     "calibration",
+    "compressed_bits",
     "copying_losses",
     "divergence_at",
     "divergence_by_temperature",
@@ -115,8 +119,11 @@ __all__ = [
     "sink_shares",
     "split_stories",
     "story_loss",
+    "text_loss",
+    "token_counts",
     "tokens_of",
     "true_probabilities",
+    "unigram_loss",
     "unit_activations",
     "write_stories",
 ]
