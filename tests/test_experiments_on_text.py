@@ -11,10 +11,11 @@ import scipy.special
 import scipy.stats
 from libraries import close
 
-from lmmath.english import short_texts
+from lmmath.english import long_texts, short_texts
 from lmmath.experiments import (
     ANALOGIES,
     SENTENCES,
+    active_share,
     analogies,
     best_heads,
     compressed_bits,
@@ -28,6 +29,7 @@ from lmmath.experiments import (
     loss_without,
     losses_at_positions,
     mean_and_interval,
+    neurons_for,
     other_heads,
     previous_token_scores,
     pronoun_attention,
@@ -44,13 +46,27 @@ from lmmath.experiments import (
     unigram_loss,
 )
 from lmmath.experiments.choices import Choices
+from lmmath.experiments.context import (
+    CONTEXTS,
+    N_PLACES,
+    losses_by_context,
+    places_in,
+)
 from lmmath.experiments.repetition import (
     N_PROMPT,
     WAYS,
     losses_when_repeated,
     repeated_share,
 )
-from lmmath.language_models import RecurrentConfig, forward, init, lens, trace
+from lmmath.language_models import (
+    RecurrentConfig,
+    activations,
+    forward,
+    init,
+    lens,
+    trace,
+)
+from lmmath.neurons import silu
 from lmmath.sampling import top_p_filter
 from lmmath.tokenization import BPETokenizer, load_published
 from lmmath.transformer import GPTConfig, LlamaConfig, rms_norm, subset
@@ -658,3 +674,80 @@ def test_hindi_gets_cheaper_with_each_published_list_in_every_sentence():
         counts = token_counts(load_published(name), SENTENCES)
         prices.append(counts["Hindi"] / counts["English"])
     assert np.all(np.diff(prices, axis=0) < -1)
+
+
+# Gates
+
+
+def test_neurons_for_a_share_equal_a_loop():
+    values = np.random.default_rng(1).normal(size=(3, 4, 30))
+    found = neurons_for(values, 0.7)
+    for place in np.ndindex(3, 4):
+        squares = sorted(values[place] ** 2, reverse=True)
+        count = next(k for k in range(1, 31) if sum(squares[:k]) >= 0.7 * sum(squares))
+        assert found[place] == count
+    with pytest.raises(
+        ValueError, match=r"share must be a number .* below 1, got 1\.5"
+    ):
+        neurons_for(values, 1.5)
+
+
+def test_the_active_share_is_the_mean_over_tokens_but_the_first(model):
+    params, config, _ = model
+    tokens = tokens_of("the moon", LETTERS)
+    shares = active_share(params, config, [tokens], 0.5)
+    for layer, h in enumerate(activations(config, params, tokens)):
+        counts = [neurons_for(row, 0.5) for row in h[1:]]
+        close(shares[0, layer], np.mean(counts) / config.d_ff)
+
+
+def test_the_real_models_last_layers_are_more_selective_than_random_gates(real):
+    texts = [tokens_of(text.text, real.tokenizer)[:40] for text in short_texts()[1::5]]
+    shares = active_share(real.params, real.config, texts)
+    z, u = np.random.default_rng(2).normal(size=(2, 200, 1536))
+    by_chance = neurons_for(silu(z) * u).mean() / 1536
+    assert np.all(shares[:, [0, -2, -1]] < by_chance / 1.5)
+    assert np.all(shares[:, 2:20].mean(axis=1) > by_chance)
+
+
+# Context
+
+
+def test_losses_by_context_equal_a_loop(model):
+    params, config, _ = model
+    tokens = np.asarray(LETTERS.encode("the moon is a wheel and the wheel is a moon"))
+    places = places_in(tokens, 5, 4, np.random.default_rng(0))
+    assert places.min() >= 5
+    assert len(set(places.tolist())) == 4
+    for begin in (None, MARK):
+        losses = losses_by_context(params, config, tokens, places, [1, 5], begin)
+        for row, t in zip(losses, places, strict=True):
+            for loss, k in zip(row, (1, 5), strict=True):
+                seen = (
+                    tokens[t - k : t] if begin is None else [begin, *tokens[t - k : t]]
+                )
+                logits = forward(config, params, np.asarray(seen))[-1]
+                close(loss, -scipy.special.log_softmax(logits)[tokens[t]], 1e-12)
+    with pytest.raises(
+        ValueError, match="places must have 5 tokens before them, got 3"
+    ):
+        losses_by_context(params, config, tokens, [3], [5])
+    with pytest.raises(
+        ValueError, match="tokens must have 4 places with 3 before them, got 1"
+    ):
+        places_in(np.arange(4), 3, 4, np.random.default_rng(0))
+
+
+def test_kept_context_is_what_the_command_would_make(real):
+    kept = load_kept("context")
+    assert kept["command"] == "python -m lmmath.experiments.context"
+    assert kept["contexts"] == list(CONTEXTS)
+    assert [len(losses) for losses in kept["losses"]] == [N_PLACES, N_PLACES]
+    begin, *tokens = tokens_of(long_texts()[0].text, real.tokenizer)
+    tokens = np.asarray(tokens)
+    places = places_in(
+        tokens, max(CONTEXTS), N_PLACES, np.random.default_rng(kept["seed"])
+    )
+    again = losses_by_context(real.params, real.config, tokens, places, [1, 16], begin)
+    columns = [CONTEXTS.index(1), CONTEXTS.index(16)]
+    close(np.asarray(kept["losses"][0])[:, columns], again, 2e-3)

@@ -25,6 +25,7 @@ from lmmath.experiments.embeddings import (
     effective_dimension,
     random_cosines,
 )
+from lmmath.experiments.gates import active_share, neurons_for
 from lmmath.experiments.heads import (
     AntecedentAttention,
     HeadScores,
@@ -83,6 +84,7 @@ __all__ = [
     "StoryLoss",
     "StoryReading",
     "UnitActivations",
+    "active_share",
     "analogies",
     "antecedent_attention",
     "best_heads",
@@ -106,6 +108,7 @@ __all__ = [
     "losses_at_positions",
     "mean_and_interval",
     "name_induction",
+    "neurons_for",
     "other_heads",
     "previous_token_scores",
     "pronoun_attention",
