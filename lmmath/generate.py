@@ -20,7 +20,9 @@ certain.
 """
 
 _EPILOG = """\
-Ctrl-C ends it. The same seed and settings write the same text again.
+Without settings, a text is continued with a temperature of 0.7 and a top-p of 0.9, an answer is
+the most probable one, word by word, and Fable has its own probabilities. The same seed and
+settings write the same text again. Ctrl-C ends it.
 """
 
 
@@ -119,27 +121,23 @@ def _tokens(options, model, prompt):
     if options.tokens < 0:
         raise ValueError(f"--tokens must be 0 or more, got {options.tokens}")
     rng = np.random.default_rng(options.seed)
-    # Fable's probabilities are what it is for. The real model's tail is mostly errors.
-    usual = (1.0, None) if options.fable else (0.7, 0.9)
-    given = (options.temperature, options.top_p)
-    temperature, top_p = (
-        default if value is None else value
-        for value, default in zip(given, usual, strict=True)
-    )
-    tokens = stream(
-        params,
-        prompt,
-        config,
-        rng,
-        temperature=temperature,
-        top_k=options.top_k,
-        top_p=top_p,
-        min_p=options.min_p,
-    )
+    names = ("temperature", "top_k", "top_p", "min_p")
+    given = {name: getattr(options, name) for name in names}
+    given = {name: value for name, value in given.items() if value is not None}
+    tokens = stream(params, prompt, config, rng, **(given or _usual(options)))
     # Fable's model reads on in a window that moves. The real one stops where it can see no more.
     return islice(
         tokens, options.tokens if options.fable else min(options.tokens, room)
     )
+
+
+def _usual(options):
+    """Give the settings of those who ask for none."""
+    if options.fable:
+        return {}  # its own probabilities are what it is for
+    if options.chat:
+        return {"top_k": 1}
+    return {"temperature": 0.7, "top_p": 0.9}  # its tail is mostly errors
 
 
 def _parser():
@@ -172,7 +170,7 @@ def _parser():
         "--temperature",
         type=float,
         metavar="T",
-        help="above 0; 1 is the model's own (default: 0.7, with --fable 1)",
+        help="above 0; 1 is the model's own",
     )
     parser.add_argument(
         "--top-k", type=int, metavar="K", help="choose among so many; 1 is greedy"
@@ -181,7 +179,7 @@ def _parser():
         "--top-p",
         type=float,
         metavar="P",
-        help="choose among the fewest with this probability (default: 0.9, with --fable 1)",
+        help="choose among the fewest with this probability",
     )
     parser.add_argument(
         "--min-p",

@@ -22,7 +22,7 @@ def run(capsys, *arguments):
 
 
 def test_a_question_is_answered(capsys):
-    answer = run(capsys, "What is the capital of France?", "--chat", "--top-k", "1")
+    answer = run(capsys, "What is the capital of France?", "--chat")
     assert answer == "The capital of France is Paris.\n"
 
 
