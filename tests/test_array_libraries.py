@@ -235,6 +235,7 @@ WITHOUT_ARRAYS = {
     "llama_shapes",
     "init_llama",
     "load_gpt2",
+    "load_llama",
     "count_parameters",
     "cosine_schedule",
     "critical_sizes",
