@@ -57,3 +57,16 @@ def to_library_of(like, array, dtype=None):
     elif device(array) != device(like):
         array = to_device(array, device(like))
     return array if dtype is None else xp.astype(array, dtype, copy=False)
+
+
+def to_numpy(array):
+    """Bring an array to NumPy, as a constant; bfloat16, which NumPy has not, as float32.
+
+    >>> to_numpy(np.float32([1, 2]))
+    array([1., 2.], dtype=float32)
+    """
+    if not is_numpy_array(array) and is_torch_array(array):
+        array = array.detach().cpu()
+        if str(array.dtype) == "torch.bfloat16":
+            array = array.float()
+    return np.asarray(array)

@@ -15,6 +15,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from lmmath._arrays import to_numpy
 from lmmath._checks import require_floating
 from lmmath._files import replacing
 from lmmath.language_models import RecurrentConfig, shapes
@@ -258,7 +259,7 @@ def _config_of(metadata):
 
 def _stored(name, array, dtype=None):
     """Copy an array to memory as it will lie in the file: in order, the low byte first."""
-    array = np.asarray(array)
+    array = to_numpy(array)
     require_floating(**{name: array})
     dtype = np.dtype(array.dtype if dtype is None else dtype).newbyteorder("<")
     with np.errstate(over="ignore"):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import safetensors.torch
+import torch
 
 import lmmath.checkpoints
 from lmmath._files import replacing
@@ -104,6 +105,20 @@ def test_other_programs_read_the_file(tmp_path, params):
     assert json.loads(metadata["config"])["d_ff"] == 16
     assert metadata["language"] == "Fable"
     assert metadata["made_by"] == "ü"
+
+
+def test_tensors_are_stored_with_their_gradient_left_out_and_bfloat16_widened(
+    tmp_path, params
+):
+    for dtype in (torch.float32, torch.bfloat16):
+        tensors = {
+            name: torch.tensor(array, dtype=dtype, requires_grad=True)
+            for name, array in params.items()
+        }
+        save_model(tmp_path / "m.safetensors", tensors, CONFIG)
+        loaded, _ = load_model(tmp_path / "m.safetensors")
+        for name, tensor in tensors.items():
+            assert np.array_equal(loaded[name], tensor.detach().float().numpy())
 
 
 def test_an_array_is_stored_as_it_reads_not_as_it_lies_in_memory(tmp_path, params):

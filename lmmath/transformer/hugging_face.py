@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import safetensors
 
+from lmmath._arrays import to_numpy
+
 # bfloat16 is read as integers and widened; what else a model may be stored in, NumPy has.
 _DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
@@ -32,19 +34,6 @@ def read_model(model):
 def read_state(state):
     """Bring arrays of any library to NumPy, those that NumPy has no dtype for widened."""
     return {name: to_numpy(array) for name, array in state.items()}
-
-
-def to_numpy(array):
-    """Bring one array to NumPy.
-
-    >>> to_numpy(np.float32([1, 2]))
-    array([1., 2.], dtype=float32)
-    """
-    if hasattr(array, "detach"):
-        array = array.detach().cpu()
-        if str(array.dtype) == "torch.bfloat16":
-            array = array.float()
-    return np.asarray(array)
 
 
 def _files(path):
