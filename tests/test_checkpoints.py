@@ -23,7 +23,7 @@ from lmmath.checkpoints import (
     save_model,
 )
 from lmmath.training import adamw_init, adamw_update
-from lmmath.transformer import GPTConfig, gpt_shapes, init_gpt
+from lmmath.transformer import GPTConfig, LlamaConfig, gpt_shapes, init_gpt, init_llama
 
 CONFIG = GPTConfig(5, n_positions=3, d_model=4, n_layers=2, n_heads=2, eps=1e-6)
 FLOATS = [np.float16, np.float32, np.float64]
@@ -105,6 +105,18 @@ def test_other_programs_read_the_file(tmp_path, params):
     assert json.loads(metadata["config"])["d_ff"] == 16
     assert metadata["language"] == "Fable"
     assert metadata["made_by"] == "ü"
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_a_llama_is_stored_with_its_sizes(tmp_path, tied):
+    config = LlamaConfig(
+        7, 9, 8, 2, 4, d_ff=5, n_kv_heads=2, rotary_base=7.0, tied=tied
+    )
+    params = init_llama(config, np.random.default_rng(0))
+    save_model(tmp_path / "m.safetensors", params, config)
+    loaded, loaded_config = load_model(tmp_path / "m.safetensors")
+    assert loaded_config == config
+    assert all(np.array_equal(loaded[name], array) for name, array in params.items())
 
 
 def test_tensors_are_stored_with_their_gradient_left_out_and_bfloat16_widened(
