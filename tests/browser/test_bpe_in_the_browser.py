@@ -7,8 +7,12 @@ import pytest
 import regex
 
 from lmmath import fable
-from lmmath.tokenization import BPETokenizer, pair_frequencies, pre_tokenize
-from lmmath.tokenization.merges import GPT2_PATTERN
+from lmmath.tokenization import (
+    GPT2_PATTERN,
+    BPETokenizer,
+    pair_frequencies,
+    pre_tokenize,
+)
 from lmmath.weights import DIRECTORY
 from lmmath.widgets._base import _FOLDER as WIDGETS
 

@@ -116,8 +116,8 @@ def assert_pictures_have_alternative_text(page):
 
 def test_the_chapter_has_its_pictures_and_its_widget(page, strict_site):
     page.goto(f"{strict_site}/03-attention.html")
-    # four figures, a widget's picture
-    assert page.locator("main figure svg").count() == 5
+    # five figures, a widget's picture
+    assert page.locator("main figure svg").count() == 6
     # the widget and two questions
     assert page.locator(".live-widget").count() == 3
 
