@@ -80,7 +80,8 @@ export class BPETokenizer {
   // bytes, merges and special tokens, or null if they are numbered in this order.
   constructor(content) {
     if (!content) throw new TypeError(`A tokenizer was expected, got ${content}.`);
-    const { merges, special_tokens = [], ids = null } = content;
+    const { merges, special_tokens = [], ids = null, pattern = "gpt2" } = content;
+    if (pattern !== "gpt2") throw new Error(`A tokenizer’s pattern must be gpt2 here, got ${pattern}.`);
     if (!Array.isArray(merges)) throw new TypeError(`A tokenizer’s merges must be a list, got ${merges}.`);
     const pairs = merges.map(parseMerge);
     this.#pairs = pairs;
@@ -106,9 +107,9 @@ export class BPETokenizer {
     return this.#vocab.size;
   }
 
-  // Translate a text into ids. In a text that somebody else wrote, what looks like a special token
-  // is ordinary text: then say so.
-  encode(text, { allowSpecial = true } = {}) {
+  // Translate a text into ids. What looks like a special token is ordinary text, unless you say that
+  // the text is your own program's.
+  encode(text, { allowSpecial = false } = {}) {
     requireText(text);
     const known = new Map(); // a text repeats its words: each is merged once
     const encodeWord = (word) => {

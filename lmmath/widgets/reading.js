@@ -6,7 +6,7 @@ import { element, uniqueName, watch } from "./shared.js";
 // The tokens that the model reads: a line break, as before every story of Fable, and the beginning
 // of the text. `left` counts the tokens for which there is no position.
 export function tokenize(text, { tokenizer, config }) {
-  const all = tokenizer.encode(`\n${text}`, { allowSpecial: false });
+  const all = tokenizer.encode(`\n${text}`);
   const tokens = all.slice(0, config.n_positions);
   return { tokens, left: all.length - tokens.length };
 }

@@ -43,7 +43,7 @@ function open(model) {
 
 // Read the text, and give the logits of its next token, and its true probabilities if it has some.
 async function read({ gpt, truth, tokenizer, labels, config }, text, drawn) {
-  const typed = tokenizer.encode(text, { allowSpecial: false });
+  const typed = tokenizer.encode(text);
   const tokens = [...typed, ...drawn];
   const seen = windowOf([...tokenizer.encode("\n"), ...tokens], config.n_positions);
   const [logits, { length, expected }] = await Promise.all([gpt.readAll(seen), truth.readAll(tokens)]);

@@ -44,6 +44,9 @@ def content_of(tokenizer, tmp_path):
 
 
 ENCODE = "(texts) => texts.map((text) => tokenizer.encode(text))"
+ENCODE_MARKS = (
+    "(texts) => texts.map((text) => tokenizer.encode(text, { allowSpecial: true }))"
+)
 DECODE = "(all) => all.map((ids) => tokenizer.decode(ids))"
 
 # What this browser does not know as assigned yet may be a letter in a newer Unicode.
@@ -235,10 +238,9 @@ def test_special_tokens(run, tmp_path):
     ]
     texts += ["", "he he<s><s>", "[x]|^$(y)*+?{1}\\/-__proto__", "the\n<s>\n he"]
     assert run(ENCODE, texts) == [tokenizer.encode(text) for text in texts]
-    plain = "(texts) => texts.map((text) => tokenizer.encode(text, { allowSpecial: false }))"
-    expected = [tokenizer.encode(text, allow_special=False) for text in texts]
-    assert run(plain, texts) == expected
-    assert run(DECODE, run(ENCODE, texts)) == texts
+    expected = [tokenizer.encode(text, allow_special=True) for text in texts]
+    assert run(ENCODE_MARKS, texts) == expected
+    assert run(DECODE, run(ENCODE_MARKS, texts)) == texts
     assert run("tokenizer.vocabSize") == tokenizer.vocab_size
 
 
@@ -248,8 +250,9 @@ def test_ids_in_any_order(run, tmp_path):
     tokenizer = BPETokenizer(merges, ["<s>", "<e>"], ids)
     make(run, content_of(tokenizer, tmp_path))
     texts = ["abcab<s>é<e>", *TEXTS]
-    assert run(ENCODE, texts) == [tokenizer.encode(text) for text in texts]
-    assert run(DECODE, run(ENCODE, texts)) == texts
+    expected = [tokenizer.encode(text, allow_special=True) for text in texts]
+    assert run(ENCODE_MARKS, texts) == expected
+    assert run(DECODE, run(ENCODE_MARKS, texts)) == texts
 
 
 DAMAGED_TOKENIZERS = [
@@ -263,6 +266,7 @@ DAMAGED_TOKENIZERS = [
     ({"merges": [], "ids": [0] * 256}, "must be the integers from 0 to 255, each once"),
     ({"merges": [], "special_tokens": [""]}, "must not be empty and must differ"),
     ({"merges": [], "special_tokens": ["x", "x"]}, "must not be empty and must differ"),
+    ({"merges": [], "pattern": "o200k"}, "A tokenizer’s pattern must be gpt2 here, got o200k."),
     ({}, "A tokenizer’s merges must be a list, got undefined."),
     (None, "A tokenizer was expected, got null."),
 ]  # fmt: skip
