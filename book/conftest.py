@@ -8,5 +8,6 @@ MADE_BY_THE_BUILD = (
 
 def pytest_collection_modifyitems(items):
     for parent in {item.parent for item in items}:
-        if hasattr(parent, "skip_compare"):  # a notebook, and not a module with doctests
+        # A module with doctests has nothing to compare.
+        if hasattr(parent, "skip_compare"):
             parent.skip_compare += MADE_BY_THE_BUILD

@@ -70,7 +70,7 @@ def effective_dimension(rows):
     2.0
     """
     centred = rows - rows.mean(axis=0)
-    covariance = centred.T.astype(np.float64) @ centred / len(rows)
+    covariance = (centred.T @ centred).astype(np.float64)
     return float(np.trace(covariance) ** 2 / np.sum(covariance**2))
 
 
