@@ -8,10 +8,10 @@ from itertools import pairwise
 from math import pi, sqrt
 
 import numpy as np
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace, device, is_numpy_array
 from numpy.polynomial import legendre
 
-from lmmath import torch_kernels
+from lmmath import numpy_kernels, torch_kernels
 from lmmath._arrays import at_least_float32, is_of_torch
 from lmmath._checks import (
     require_floating,
@@ -171,6 +171,8 @@ def silu(x):
     require_floating(x=x)
     if is_of_torch(x):
         return torch_kernels.silu(x)
+    if is_numpy_array(x) and x.dtype.itemsize >= 4:
+        return numpy_kernels.silu(x)
     return x * sigmoid(x)
 
 

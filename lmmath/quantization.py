@@ -75,7 +75,8 @@ def dequantize(blocks, kind):
 
 
 def _f32(rows):
-    return rows.view("<f4").astype(np.float32, copy=False)
+    # A copy: a view would keep the file open, and could not be written to.
+    return rows.view("<f4").astype(np.float32)
 
 
 def _f16(rows):

@@ -82,6 +82,31 @@ def scaled_dot_product_attention(query, key, value, mask, scale):
     return functional.scaled_dot_product_attention(query, key, value, mask, scale=scale)
 
 
+def grouped_attention(query, key, value, mask):
+    """Compute attention in which several heads of ``query`` share a head of ``key`` and ``value``.
+
+    All are (..., n_heads, n, d_head), with fewer heads in the last two. ``mask`` is boolean, with
+    an axis for the heads if it has more than two. The kernel knows groups for one batch axis.
+    """
+    from torch.nn import functional
+
+    batch = query.shape[:-3]
+    query, key, value = (
+        part.reshape(-1, *part.shape[-3:]) for part in (query, key, value)
+    )
+    causal = _is_causal(mask)
+    if causal or (isinstance(mask, np.ndarray) and mask.all()):
+        mask = None
+    if mask is not None:
+        mask = to_library_of(query, mask)
+        if mask.ndim > 2:
+            mask = mask.expand(*batch, *mask.shape[-3:]).reshape(-1, *mask.shape[-3:])
+    mixed = functional.scaled_dot_product_attention(
+        query, key, value, mask, is_causal=causal, enable_gqa=True
+    )
+    return mixed.reshape(*batch, *mixed.shape[-3:])
+
+
 def clip_by_global_norm(gradients, max_norm):
     """Compute ``lmmath.training.clip_by_global_norm``, all lengths in one call.
 

@@ -5,11 +5,13 @@ import pytest
 import torch
 from libraries import close
 
+from lmmath import numpy_kernels
 from lmmath.attention import (
     attention_weights,
     causal_mask,
     scaled_dot_product_attention,
 )
+from lmmath.neurons import silu
 from lmmath.positions import alibi_bias
 
 RNG = np.random.default_rng(5)
@@ -53,3 +55,19 @@ def test_what_does_not_fit_is_named(argument):
     wrong = np.ones((N, 2), bool if argument == "mask" else float)
     with pytest.raises(ValueError, match=rf"^{argument} must broadcast to"):
         scaled_dot_product_attention(x, x, x, **{argument: wrong})
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_silu_in_three_passes_is_silu(dtype):
+    x = np.concatenate([np.linspace(-800, 800, 401), np.geomspace(1e-30, 1, 50)])
+    x = x.astype(dtype)
+    expected = x.astype(np.longdouble) / (1 + np.exp(-x.astype(np.longdouble)))
+    smallest = np.finfo(dtype).smallest_normal
+    np.testing.assert_allclose(
+        numpy_kernels.silu(x),
+        expected,
+        rtol=4 * np.finfo(dtype).eps,
+        atol=800 * smallest,
+    )
+    assert silu(x).dtype == dtype
+    assert np.array_equal(silu(x), numpy_kernels.silu(x))

@@ -160,3 +160,27 @@ def test_clipping_in_one_call_is_clipping(max_norm):
     close(norm, length)
     for name, array in expected.items():
         close(clipped[name], array)
+
+
+@pytest.mark.parametrize("batch", [(), (2,), (2, 3)])
+@pytest.mark.parametrize(
+    "mask",
+    [
+        causal_mask(5),
+        causal_mask(1, 4),
+        causal_mask(2, 3),
+        RNG.random((2, 1, 2, 5)) > 0.4,
+    ],
+    ids=["causal", "one query", "with a past", "for each text"],
+)
+def test_attention_in_groups_is_attention_with_keys_repeated(batch, mask):
+    if mask.ndim > 2 and batch != (2,):
+        mask = mask[0, 0]
+    n = mask.shape[-2]
+    q = RNG.normal(size=(*batch, 6, n, 4))
+    k, v = RNG.normal(size=(2, *batch, 2, 5, 4))
+    repeated = [np.repeat(part, 3, axis=-3) for part in (k, v)]
+    expected = scaled_dot_product_attention(q, *repeated, mask)
+    close(
+        torch_kernels.grouped_attention(tensor(q), tensor(k), tensor(v), mask), expected
+    )

@@ -15,7 +15,8 @@ from math import sqrt
 import numpy as np
 from array_api_compat import array_namespace
 
-from lmmath._arrays import to_library_of
+from lmmath import torch_kernels
+from lmmath._arrays import is_of_torch, to_library_of
 from lmmath._checks import (
     require_positions,
     require_positive,
@@ -374,14 +375,7 @@ def grouped_query_attention(x, params, config, past=None, rotation=None, mask=No
     )
     value = split_heads(x @ params["v_proj.weight"], config.n_kv_heads)
     key, value = _after(past, key, value)
-    visible = _visible(mask, x.shape[-2], key.shape[-2])
-    heads = scaled_dot_product_attention(
-        _in_groups(query, config.n_kv_heads),  # (..., n_kv_heads, group, n, d_head)
-        key[..., :, None, :, :],  # (..., n_kv_heads, 1, n_past + n, d_head)
-        value[..., :, None, :, :],
-        visible,
-    )
-    heads = array_namespace(x).reshape(heads, query.shape)
+    heads = _attend(query, key, value, mask)
     return merge_heads(heads) @ params["o_proj.weight"], (key, value)
 
 
@@ -696,6 +690,22 @@ def _after(past, key, value):
         return key, value
     xp = array_namespace(key)
     return xp.concat([past[0], key], axis=-2), xp.concat([past[1], value], axis=-2)
+
+
+def _attend(query, key, value, mask):
+    """Let each query attend with the key and the value of its group."""
+    visible = _visible(mask, query.shape[-2], key.shape[-2])
+    if is_of_torch(query):
+        if visible.ndim > 2:
+            visible = visible[..., 0, :, :]  # one axis for the heads, not two
+        return torch_kernels.grouped_attention(query, key, value, visible)
+    heads = scaled_dot_product_attention(
+        _in_groups(query, key.shape[-3]),  # (..., n_kv_heads, group, n, d_head)
+        key[..., :, None, :, :],  # (..., n_kv_heads, 1, n_keys, d_head)
+        value[..., :, None, :, :],
+        visible,
+    )
+    return array_namespace(query).reshape(heads, query.shape)
 
 
 def _visible(mask, n, n_keys):
