@@ -35,8 +35,8 @@ def require_params(params, shapes):
     """Raise ValueError unless the parameters have the expected names and shapes."""
     require_names(params, shapes)
     for name, shape in shapes.items():
-        if not is_array_api_obj(params[name]) or tuple(params[name].shape) != shape:
-            came = getattr(params[name], "shape", type(params[name]).__name__)
+        came = getattr(params[name], "shape", type(params[name]).__name__)
+        if tuple(came) != shape:
             raise ValueError(f"{name} must have shape {shape}, got {came}")
 
 
