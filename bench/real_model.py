@@ -21,7 +21,7 @@ from lmmath.language_models import lens, residual
 from lmmath.weights import load_smollm2
 from lmmath.weights.smollm2 import find_smollm2
 
-LOADING = """
+LOADING = r"""
 import re, time
 began = time.perf_counter()
 {program}
