@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import traitlets
 
-from lmmath.widgets._base import Finite, Widget, module, style
+from lmmath.widgets.kit.base import Finite, Widget, module, style
 
 
 class Gauge(Widget):
@@ -53,12 +53,12 @@ def test_without_bounds_any_finite_number_will_do():
 
 
 def test_a_widgets_own_styles_follow_the_shared_ones():
-    shared = style("shared.css")
+    shared = style("kit/shared.css")
     assert shared.startswith("/* One look for all widgets.")
     assert shared.count("/* One look for all widgets.") == 2
 
 
 def test_modules_share_what_they_both_import():
-    inside = module("plot.js")
+    inside = module("kit/plot.js")
     assert 'from "./' not in inside
     assert "data:text/javascript;base64," in inside

@@ -12,7 +12,7 @@ from lmmath.language_models import RecurrentConfig, init_recurrent
 from lmmath.tokenization import BPETokenizer
 from lmmath.transformer import GPTConfig, gpt, init_gpt
 from lmmath.weights import DIRECTORY, load_fable_gpt
-from lmmath.widgets._model import ModelWidget
+from lmmath.widgets.kit.language_model import ModelWidget
 
 CONFIG = GPTConfig(vocab_size=258, n_positions=7, d_model=6, n_layers=2, n_heads=3)
 TOKENIZER = BPETokenizer([(b"a", b"b")], ["<s>"], [*range(256), 257, 256])

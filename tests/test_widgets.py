@@ -12,7 +12,7 @@ from lmmath.checkpoints import save_model
 from lmmath.tokenization import BPETokenizer
 from lmmath.transformer import GPTConfig, gpt_trace, init_gpt
 from lmmath.widgets import AttentionWidget
-from lmmath.widgets._base import Array, Widget, module
+from lmmath.widgets.kit.base import Array, Widget, module
 
 
 class Table(Widget):
@@ -172,4 +172,6 @@ def test_imported_modules_travel_inside_the_module():
     source = module("question.js")
     assert 'from "./' not in source
     inside = re.findall(r'from "data:text/javascript;base64,([\w+/=]+)"', source)
-    assert [base64.b64decode(text).decode() for text in inside] == [module("shared.js")]
+    assert [base64.b64decode(text).decode() for text in inside] == [
+        module("kit/shared.js")
+    ]

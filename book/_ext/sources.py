@@ -13,7 +13,7 @@ from sphinx.environment import CONFIG_OK
 ROOT = Path(__file__).parents[2]
 FILES = [
     *sorted(ROOT.glob("lmmath/**/*.py")),
-    *sorted(ROOT.glob("lmmath/widgets/*.js")),
+    *sorted(ROOT.glob("lmmath/widgets/**/*.js")),
     *sorted(ROOT.glob("tests/test_*.py")),
 ]
 LANGUAGES = {".py": "python", ".js": "javascript"}

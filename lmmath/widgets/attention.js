@@ -1,7 +1,7 @@
 // Chapter 3: type a text, pick a token, see where a head of a trained model looks and what it fetches.
-import { attentionWeights, dot } from "./mathematics.js";
-import { followText, nameOf, placeOf, positionOf, remark, tokenStrip } from "./reading.js";
-import { element, fill, heatMap, options, setTrait, status, textField, toggle, watch } from "./shared.js";
+import { attentionWeights, dot } from "./engines/mathematics.js";
+import { followText, nameOf, placeOf, positionOf, remark, tokenStrip } from "./kit/reading.js";
+import { element, fill, heatMap, options, setTrait, status, textField, toggle, watch } from "./kit/shared.js";
 
 const MOST_LABELS = 28; // more would not be legible beside the heat map
 const FEW_LABELS = 12; // as many are legible on a telephone

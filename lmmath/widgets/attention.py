@@ -8,8 +8,8 @@ from lmmath.attention import attention_weights, causal_mask, split_heads
 from lmmath.neurons import dense
 from lmmath.transformer import gpt_trace, layer_norm
 from lmmath.transformer.parameters import subset
-from lmmath.widgets._base import module, style
-from lmmath.widgets._reading import ReadingWidget, place_of
+from lmmath.widgets.kit.base import module, style
+from lmmath.widgets.kit.reading import ReadingWidget, place_of
 
 MOST_TOKENS_PRINTED = 32  # what is legible on paper
 

@@ -1,9 +1,9 @@
 // Chapter 10: add dimensions, and a ball's volume moves out to its surface, and angles to 90°.
-import { bars } from "./bars.js";
-import { linspace } from "./mathematics.js";
-import { plot } from "./plot.js";
-import { element, fill, formatNumber, numberField } from "./shared.js";
-import { setTrait, slider, status, toggle, watch } from "./shared.js";
+import { bars } from "./kit/bars.js";
+import { linspace } from "./engines/mathematics.js";
+import { plot } from "./kit/plot.js";
+import { element, fill, formatNumber, numberField } from "./kit/shared.js";
+import { setTrait, slider, status, toggle, watch } from "./kit/shared.js";
 
 const MOST_DIMENSIONS = 1000;
 const DEPTH = 5; // what is magnified, in units of 1/n: all but e⁻⁵ of the volume

@@ -6,7 +6,7 @@ from scipy.special import beta, betainc
 
 from lmmath import figures
 from lmmath.geometry import radius_mean, radius_quantile, radius_rms, shell_fraction
-from lmmath.widgets._base import Finite, Widget, module
+from lmmath.widgets.kit.base import Finite, Widget, module
 
 
 class GeometryWidget(Widget):

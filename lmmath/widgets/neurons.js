@@ -1,11 +1,11 @@
 // Chapter 1: move the lines of neurons by hand, or let gradient descent find their places.
-import { descent } from "./descent.js";
-import { toNested } from "./mathematics.js";
-import { drawParams, hiddenOf, network, neuronsOf, outputBias, paramsOf, resized } from "./mlp.js";
-import { inHand, MOST_NEURONS, neuronPlane } from "./neuron_plane.js";
-import { plot } from "./plot.js";
-import { randomNumbers } from "./random.js";
-import { button, choice, element, fill, options, setTrait, slider, status, watch } from "./shared.js";
+import { descent } from "./kit/descent.js";
+import { toNested } from "./engines/mathematics.js";
+import { drawParams, hiddenOf, network, neuronsOf, outputBias, paramsOf, resized } from "./engines/mlp.js";
+import { inHand, MOST_NEURONS, neuronPlane } from "./kit/neuron_plane.js";
+import { plot } from "./kit/plot.js";
+import { randomNumbers } from "./engines/random.js";
+import { button, choice, element, fill, options, setTrait, slider, status, watch } from "./kit/shared.js";
 
 const ACTIVATIONS = ["tanh", "sigmoid", "relu", "gelu"];
 const SEED = 1;

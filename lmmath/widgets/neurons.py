@@ -8,8 +8,8 @@ from matplotlib.colors import to_rgb
 
 from lmmath import figures
 from lmmath.neurons import gelu, mlp, relu, sigmoid, tanh
-from lmmath.widgets import _points
-from lmmath.widgets._base import Array, Widget, module, style
+from lmmath.widgets.kit import points
+from lmmath.widgets.kit.base import Array, Widget, module, style
 
 ACTIVATIONS = {"sigmoid": sigmoid, "tanh": tanh, "relu": relu, "gelu": gelu}
 MOST_HIDDEN = 8  # the lines of more would hide each other
@@ -113,7 +113,7 @@ class NeuronsWidget(Widget):
     neuron = traitlets.Int(0, min=0).tag(sync=True)
 
     data = traitlets.Int(0, min=0).tag(sync=True)
-    data_names = traitlets.List(traitlets.Unicode(), _points.NAMES).tag(sync=True)
+    data_names = traitlets.List(traitlets.Unicode(), points.NAMES).tag(sync=True)
     points = Array(n_axes=3)
     targets = Array(n_axes=2)
 
@@ -123,11 +123,11 @@ class NeuronsWidget(Widget):
 
     @traitlets.default("points")
     def _default_points(self):
-        return _points.POINTS
+        return points.POINTS
 
     @traitlets.default("targets")
     def _default_targets(self):
-        return _points.TARGETS
+        return points.TARGETS
 
     def __init__(self, **traits):
         super().__init__(**traits)

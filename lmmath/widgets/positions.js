@@ -1,8 +1,8 @@
 // Chapter 4: two positions, the hands of their codes, and what only their distance decides.
-import { dot } from "./mathematics.js";
-import { plot, svg } from "./plot.js";
-import { element, fill, formatNumber, options, setTrait } from "./shared.js";
-import { slider, status, uniqueName, watch } from "./shared.js";
+import { dot } from "./engines/mathematics.js";
+import { plot, svg } from "./kit/plot.js";
+import { element, fill, formatNumber, options, setTrait } from "./kit/shared.js";
+import { slider, status, uniqueName, watch } from "./kit/shared.js";
 
 const LAST = 127; // position
 const WIDTHS = [4, 8, 16, 32];

@@ -5,7 +5,7 @@ import traitlets
 
 from lmmath import figures
 from lmmath.positions import frequencies, rotary_embedding, sinusoidal_encoding
-from lmmath.widgets._base import Finite, Widget, module, style
+from lmmath.widgets.kit.base import Finite, Widget, module, style
 
 LAST = 127  # position
 WIDTHS = (4, 8, 16, 32)

@@ -1,5 +1,5 @@
 // A question on the page: pick an answer or type a number, and read why it is right or wrong.
-import { element, fill, parseNumber, setTrait, uniqueName, watch } from "./shared.js";
+import { element, fill, parseNumber, setTrait, uniqueName, watch } from "./kit/shared.js";
 
 // What to say to a number that was typed.
 export function judge(text, { answer, tolerance, explanation, mistakes }) {

@@ -5,7 +5,7 @@ from math import isfinite
 
 import traitlets
 
-from lmmath.widgets._base import Widget, module
+from lmmath.widgets.kit.base import Widget, module
 
 
 class _Printed:

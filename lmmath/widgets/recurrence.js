@@ -1,8 +1,8 @@
 // Chapter 2: a gradient goes back through time, in two recurrent networks and in an LSTM.
-import { sigmoid } from "./activations.js";
-import { dot, toNested } from "./mathematics.js";
-import { plot } from "./plot.js";
-import { element, fill, formatNumber, options, remembered, setTrait, slider, status, watch } from "./shared.js";
+import { sigmoid } from "./engines/activations.js";
+import { dot, toNested } from "./engines/mathematics.js";
+import { plot } from "./kit/plot.js";
+import { element, fill, formatNumber, options, remembered, setTrait, slider, status, watch } from "./kit/shared.js";
 
 const SIGMA = { min: 0.25, max: 8, step: 1.02, scale: "log" };
 const BIAS = { min: 0, max: 6, step: 0.1 };

@@ -6,7 +6,7 @@ import traitlets
 from lmmath import figures
 from lmmath.neurons import sigmoid, tanh
 from lmmath.recurrence import gradient_norms, lstm, lstm_jacobian, rnn, rnn_jacobian
-from lmmath.widgets._base import Array, Finite, Widget, module, style
+from lmmath.widgets.kit.base import Array, Finite, Widget, module, style
 
 # Each activation, and gamma, the steepest slope that it has anywhere.
 ACTIVATIONS = {"tanh": (tanh, 1.0), "sigmoid": (sigmoid, 0.25), "none": (None, 1.0)}

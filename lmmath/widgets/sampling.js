@@ -1,12 +1,12 @@
 // Chapter 9: draw a story token by token, and see what the model says beside what is true.
-import { bars } from "./bars.js";
-import { toLabel } from "./bpe.js";
-import { Fable, FableReader } from "./fable.js";
-import { loadModel } from "./language_model.js";
-import { entropy, softmax } from "./mathematics.js";
-import { drawToken, ranking, temperatureSoftmax, truncate, uniform } from "./sampler.js";
-import { button, element, fill, formatNumber, numberField, setTrait, slider, status } from "./shared.js";
-import { textField, watch } from "./shared.js";
+import { bars } from "./kit/bars.js";
+import { toLabel } from "./engines/bpe.js";
+import { Fable, FableReader } from "./engines/fable.js";
+import { loadModel } from "./kit/language_model.js";
+import { entropy, softmax } from "./engines/mathematics.js";
+import { drawToken, ranking, temperatureSoftmax, truncate, uniform } from "./engines/sampler.js";
+import { button, element, fill, formatNumber, numberField, setTrait, slider, status } from "./kit/shared.js";
+import { textField, watch } from "./kit/shared.js";
 
 const N_SHOWN = 12; // tokens with a bar of their own
 const MOST_AT_ONCE = 200; // tokens, if a story does not end

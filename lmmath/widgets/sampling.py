@@ -14,9 +14,9 @@ from lmmath.sampling import (
     top_p_filter,
 )
 from lmmath.transformer import gpt
-from lmmath.widgets._base import Finite, module, style
-from lmmath.widgets._fable import language
-from lmmath.widgets._model import ModelWidget
+from lmmath.widgets.engines.fable import language
+from lmmath.widgets.kit.base import Finite, module, style
+from lmmath.widgets.kit.language_model import ModelWidget
 
 N_SHOWN = 12  # tokens with a bar of their own
 

@@ -1,7 +1,7 @@
 // Chapter 7: split a budget between parameters and data, by one law or another.
-import { geomspace, toNested } from "./mathematics.js";
-import { plot } from "./plot.js";
-import { element, fill, formatNumber, options, setTrait, slider, status, watch } from "./shared.js";
+import { geomspace, toNested } from "./engines/mathematics.js";
+import { plot } from "./kit/plot.js";
+import { element, fill, formatNumber, options, setTrait, slider, status, watch } from "./kit/shared.js";
 
 const FABLE = "Fable"; // the name of the law that is fitted to the book's own runs
 // What is drawn: parameters and tokens from and to, losses from and to, and those of the curves.

@@ -19,7 +19,7 @@ from lmmath.scaling import (
     kaplan_loss,
 )
 from lmmath.scaling.sweep import read_sweep
-from lmmath.widgets._base import Array, Finite, Widget, module
+from lmmath.widgets.kit.base import Array, Finite, Widget, module
 
 FABLE = "Fable"  # the name of the law that is fitted to the book's own runs
 PUBLISHED = {

@@ -1,8 +1,8 @@
 // Chapter 8: type a text, and see it merge pair by pair.
-import { bars } from "./bars.js";
-import { BPETokenizer, applyMerges, learnMerges, pairFrequencies, toBytes, toLabel, toText } from "./bpe.js";
-import { pacer } from "./gpt.js";
-import { animate, button, element, fill, formatNumber, options, setTrait, status, watch } from "./shared.js";
+import { bars } from "./kit/bars.js";
+import { BPETokenizer, applyMerges, learnMerges, pairFrequencies, toBytes, toLabel, toText } from "./engines/bpe.js";
+import { pacer } from "./engines/gpt.js";
+import { animate, button, element, fill, formatNumber, options, setTrait, status, watch } from "./kit/shared.js";
 
 const MOST_SIGNS = 10_000; // of the text that are read
 const MOST_MERGES = 1000; // that are learned from it

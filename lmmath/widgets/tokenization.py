@@ -8,8 +8,8 @@ import traitlets
 from lmmath import figures
 from lmmath.tokenization import BPETokenizer, pre_tokenize, train_merges
 from lmmath.weights import DIRECTORY
-from lmmath.widgets._base import Widget, module, style
-from lmmath.widgets._model import Tokenizer
+from lmmath.widgets.kit.base import Widget, module, style
+from lmmath.widgets.kit.language_model import Tokenizer
 
 MOST_SIGNS = 10_000  # of the text that are read
 MOST_MERGES = 1000  # that are learned from it

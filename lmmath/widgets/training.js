@@ -1,10 +1,10 @@
 // Chapter 6: optimizers race down a surface, from a point that the reader moves.
-import { contour } from "./contours.js";
-import { linspace } from "./mathematics.js";
-import { adamwUpdate, sgdUpdate } from "./optimizers.js";
-import { plot } from "./plot.js";
-import { animate, button, element, fill, formatNumber, heatMap } from "./shared.js";
-import { options, setTrait, slider, status, toggle, watch } from "./shared.js";
+import { contour } from "./kit/contours.js";
+import { linspace } from "./engines/mathematics.js";
+import { adamwUpdate, sgdUpdate } from "./engines/optimizers.js";
+import { plot } from "./kit/plot.js";
+import { animate, button, element, fill, formatNumber, heatMap } from "./kit/shared.js";
+import { options, setTrait, slider, status, toggle, watch } from "./kit/shared.js";
 
 const N_STEPS = 150;
 const STEPS_PER_SECOND = 30;

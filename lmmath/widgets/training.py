@@ -6,7 +6,7 @@ import traitlets
 from lmmath import figures
 from lmmath.autodiff import Tensor
 from lmmath.training import adamw_init, adamw_update, sgd_update
-from lmmath.widgets._base import Finite, Widget, module, style
+from lmmath.widgets.kit.base import Finite, Widget, module, style
 
 N_STEPS = 150
 X_LIMITS, Y_LIMITS = (-2.0, 2.0), (-1.2, 1.8)  # of the plane

@@ -1,9 +1,9 @@
 // Chapter 5: pick a word, go up the stack of a trained model, see what comes next being decided.
-import { bars } from "./bars.js";
-import { gptShapes } from "./gpt_file.js";
-import { softmax } from "./mathematics.js";
-import { followText, nameOf, placeOf, positionOf, remark, tokenStrip } from "./reading.js";
-import { element, fill, setTrait, status, textField, uniqueName, watch } from "./shared.js";
+import { bars } from "./kit/bars.js";
+import { gptShapes } from "./engines/gpt_file.js";
+import { softmax } from "./engines/mathematics.js";
+import { followText, nameOf, placeOf, positionOf, remark, tokenStrip } from "./kit/reading.js";
+import { element, fill, setTrait, status, textField, uniqueName, watch } from "./kit/shared.js";
 
 const MOST_GUESSES = 5;
 

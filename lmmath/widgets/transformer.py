@@ -15,8 +15,8 @@ from lmmath.transformer import (
     logit_lens,
 )
 from lmmath.transformer.parameters import subset
-from lmmath.widgets._base import module, style
-from lmmath.widgets._reading import ReadingWidget, name_of, place_of
+from lmmath.widgets.kit.base import module, style
+from lmmath.widgets.kit.reading import ReadingWidget, name_of, place_of
 
 
 class TransformerWidget(ReadingWidget):

@@ -169,9 +169,9 @@ def page(new_page):
 
 @pytest.fixture
 def call(page, serving):
-    """Call an exported function of a widget's module: ``call("mathematics.js", "dot", a, b)``."""
+    """Call an exported function of a widget's module: ``call("engines/mathematics.js", "dot", a, b)``."""
     with serving(WIDGETS) as address:
-        page.goto(f"{address}/shared.css")  # any page of that server will do
+        page.goto(f"{address}/kit/shared.css")  # any page of that server will do
 
         def call(module, name, *arguments):
             script = "async ([m, n, a]) => (await import(m))[n](...a)"
@@ -190,7 +190,7 @@ def mount(page, serving):
     with serving(WIDGETS) as address:
 
         def mount(widget, theme="light"):
-            page.goto(f"{address}/shared.css")
+            page.goto(f"{address}/kit/shared.css")
             state = widget.get_state()
             module, css = state.pop("_esm"), state.pop("_css")
             state.pop("layout", None)

@@ -25,7 +25,7 @@ BAD_TEXTS = {
 COMPUTE = """
 async ([text, choices]) => {
   const [{ attend }, { loadModel }, { tokenize }] = await Promise.all(
-    ["attention", "language_model", "reading"].map((name) => import(`/${name}.js`)),
+    ["attention", "kit/language_model", "kit/reading"].map((name) => import(`/${name}.js`)),
   );
   const { gpt, tokenizer, config } = loadModel(model);
   const { tokens } = tokenize(text, { tokenizer, config });

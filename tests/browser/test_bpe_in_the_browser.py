@@ -14,7 +14,7 @@ from lmmath.tokenization import (
     pre_tokenize,
 )
 from lmmath.weights import DIRECTORY
-from lmmath.widgets._base import _FOLDER as WIDGETS
+from lmmath.widgets.kit.base import FOLDER as WIDGETS
 
 SHIPPED = DIRECTORY / "tokenizer.json"
 
@@ -23,8 +23,8 @@ SHIPPED = DIRECTORY / "tokenizer.json"
 def run(page, serving):
     """Run a function in a page that has the module as ``bpe``."""
     with serving(WIDGETS) as address:
-        page.goto(f"{address}/shared.css")  # any page of that server will do
-        page.evaluate("async () => { window.bpe = await import('/bpe.js'); }")
+        page.goto(f"{address}/kit/shared.css")  # any page of that server will do
+        page.evaluate("async () => { window.bpe = await import('/engines/bpe.js'); }")
         yield page.evaluate
 
 

@@ -31,7 +31,7 @@ SMALL = GPTConfig(vocab_size=11, n_positions=7, d_model=6, n_layers=2, n_heads=3
 OPEN = """
 async (data) => {
   const bytes = Uint8Array.from(atob(data), (sign) => sign.charCodeAt(0));
-  const { parseGPT } = await import("/widgets/gpt_file.js");
+  const { parseGPT } = await import("/widgets/engines/gpt_file.js");
   window.gpt = parseGPT(bytes);
 }
 """
@@ -41,7 +41,9 @@ async (data) => {
 def run(page, serving):
     """Run a function in the page, which has ``gpt`` once ``open_model`` gave it one."""
     with serving(PACKAGE) as address:
-        page.goto(f"{address}/widgets/shared.css")  # any page of that server will do
+        page.goto(
+            f"{address}/widgets/kit/shared.css"
+        )  # any page of that server will do
         yield page.evaluate
 
 
@@ -137,7 +139,7 @@ def test_any_model(run, tmp_path, config):
 
 
 def test_every_float16(run):
-    script = "async (all) => all.map((await import('/widgets/gpt_file.js')).float16).map(String)"
+    script = "async (all) => all.map((await import('/widgets/engines/gpt_file.js')).float16).map(String)"
     numbers = np.arange(2**16, dtype=np.uint16)
     got = np.array([float(text.replace("Infinity", "inf"))
                     for text in run(script, numbers.tolist())])  # fmt: skip
@@ -147,7 +149,7 @@ def test_every_float16(run):
 
 def test_gelu_of_numbers_far_out(run):
     x = np.asarray([-1e200, -1e3, -9, -1, -0.0, 0.5, 3, 9, 1e3, 1e200])
-    script = "async (x) => x.map((await import('/widgets/gpt.js')).gelu)"
+    script = "async (x) => x.map((await import('/widgets/engines/gpt.js')).gelu)"
     got = run(script, x.tolist())
     np.testing.assert_allclose(got, gelu(x, approximate="tanh"), 1e-12, 1e-12)
 
@@ -210,7 +212,7 @@ def test_the_bytes_may_lie_anywhere_in_a_buffer(run, offset):
       const bytes = Uint8Array.from(atob(data), (sign) => sign.charCodeAt(0));
       const padded = new Uint8Array(bytes.length + offset + 3).fill(255);
       padded.set(bytes, offset);
-      const { parseGPT } = await import("/widgets/gpt_file.js");
+      const { parseGPT } = await import("/widgets/engines/gpt_file.js");
       const view = new DataView(padded.buffer, offset, bytes.length);
       const models = [parseGPT(bytes), parseGPT(bytes.buffer), parseGPT(view)];
       return models.map((gpt) => Array.from(gpt.reader().read(7)));
@@ -529,7 +531,7 @@ def test_a_recurrent_model_is_no_gpt(run, tmp_path):
 
 LOAD = """
 async ([files, tokenizers]) => {
-  const { loadModel } = await import("/widgets/language_model.js");
+  const { loadModel } = await import("/widgets/kit/language_model.js");
   const bytes = (data) => Uint8Array.from(atob(data), (sign) => sign.charCodeAt(0));
   const models = files.map((data, i) => {
     const traits = { weights: data && new DataView(bytes(data).buffer), tokenizer: tokenizers[i] };

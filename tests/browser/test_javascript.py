@@ -23,18 +23,20 @@ def close(actual, expected):
     ],
 )
 def test_softmax(call, scores):
-    close(call("mathematics.js", "softmax", scores), scipy.special.softmax(scores))
+    close(
+        call("engines/mathematics.js", "softmax", scores), scipy.special.softmax(scores)
+    )
 
 
 @pytest.mark.parametrize(("n", "d_in", "d_out"), [(1, 1, 1), (3, 5, 2), (7, 8, 4)])
 def test_multiply(call, n, d_in, d_out):
     x, w = NUMBERS.normal(size=(n, d_in)), NUMBERS.normal(size=(d_in, d_out))
-    close(call("mathematics.js", "multiply", x.tolist(), w.tolist()), x @ w)
+    close(call("engines/mathematics.js", "multiply", x.tolist(), w.tolist()), x @ w)
 
 
 NEST = """
 async ([shape, numbers]) => {
-  const { toNested } = await import("/mathematics.js");
+  const { toNested } = await import("/engines/mathematics.js");
   const padded = new Float64Array([NaN, ...numbers]);  // a view that does not start at 0
   return toNested({ shape, data: new DataView(padded.buffer, 8) });
 }
@@ -53,6 +55,8 @@ def test_an_array_trait_becomes_nested_arrays(page, call, shape):
 def test_attention_weights(call, scale, causal):
     q, k = NUMBERS.normal(size=(2, 6, 4)) * 3
     options = {"scale": scale, "causal": causal}
-    found = call("mathematics.js", "attentionWeights", q.tolist(), k.tolist(), options)
+    found = call(
+        "engines/mathematics.js", "attentionWeights", q.tolist(), k.tolist(), options
+    )
     mask = causal_mask(6) if causal else None
     close(found, attention_weights(q, k, mask, scale=scale))

@@ -7,12 +7,12 @@ import pytest
 import traitlets
 from matplotlib.ticker import MaxNLocator
 
-from lmmath.widgets._base import Finite, Widget, with_imports
+from lmmath.widgets.kit.base import Finite, Widget, with_imports
 
 DEMO = """
-import { bars } from "./bars.js";
-import { plot } from "./plot.js";
-import * as kit from "./shared.js";
+import { bars } from "./kit/bars.js";
+import { plot } from "./kit/plot.js";
+import * as kit from "./kit/shared.js";
 
 function render({ model, el, signal }) {
   const { slider, fill, watch, setTrait } = kit;
@@ -125,7 +125,7 @@ def set_trait(page, name, value):
     ],
 )  # fmt: skip
 def test_steps_are_round_numbers(call, scale, expected):
-    found = call("shared.js", "steps", scale)
+    found = call("kit/shared.js", "steps", scale)
     if not (scale.get("whole") and scale.get("scale") == "log"):
         assert found == expected
     assert found == sorted({*found})
@@ -134,7 +134,7 @@ def test_steps_are_round_numbers(call, scale, expected):
 
 @pytest.mark.parametrize(("low", "high"), [(1e-4, 1), (0.0123456, 7.7), (1, 1.1)])
 def test_steps_of_a_logarithmic_scale_multiply(call, low, high):
-    found = call("shared.js", "steps", {"min": low, "max": high, "scale": "log"})
+    found = call("kit/shared.js", "steps", {"min": low, "max": high, "scale": "log"})
     assert len(found) == 101
     assert np.all(np.diff(found) > 0)
     np.testing.assert_allclose(found, np.geomspace(low, high, 101), rtol=5e-3)
@@ -144,9 +144,10 @@ def test_steps_of_a_logarithmic_scale_multiply(call, low, high):
 def test_spaces_are_numpys(call, n):
     for low, high in NUMBERS.uniform(0.01, 100, (20, 2)):
         close(
-            call("mathematics.js", "linspace", low, high, n), np.linspace(low, high, n)
+            call("engines/mathematics.js", "linspace", low, high, n),
+            np.linspace(low, high, n),
         )
-        close(call("mathematics.js", "geomspace", low, high, n), np.geomspace(low, high, n))  # fmt: skip
+        close(call("engines/mathematics.js", "geomspace", low, high, n), np.geomspace(low, high, n))  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -165,7 +166,7 @@ def test_spaces_are_numpys(call, n):
     ],
 )
 def test_any_value_has_a_nearest_stop(call, value, scale, index):
-    assert call("shared.js", "nearest", [1, 2, 8], value, scale) == index
+    assert call("kit/shared.js", "nearest", [1, 2, 8], value, scale) == index
 
 
 @pytest.mark.parametrize(
@@ -178,7 +179,7 @@ def test_any_value_has_a_nearest_stop(call, value, scale, index):
     ],
 )  # fmt: skip
 def test_numbers_are_written_for_people(call, value, words):
-    assert call("shared.js", "formatNumber", value) == words
+    assert call("kit/shared.js", "formatNumber", value) == words
 
 
 @pytest.mark.parametrize("count", [4, 5, 8])
@@ -191,7 +192,7 @@ def test_ticks_are_matplotlibs(page, call, count):
             NUMBERS.normal(size=300), NUMBERS.uniform(0.01, 9, 300), scales, strict=True
         )
     ]
-    script = "async ([r, n]) => { const { ticks } = await import('/plot.js'); return r.map(([a, b]) => ticks(a, b, n)); }"
+    script = "async ([r, n]) => { const { ticks } = await import('/kit/plot.js'); return r.map(([a, b]) => ticks(a, b, n)); }"
     for (low, high), found in zip(ranges, page.evaluate(script, [ranges, count]), strict=True):  # fmt: skip
         locator = MaxNLocator(nbins=count, steps=[1, 2, 5, 10], min_n_ticks=1)
         edge = 1e-9 * (high - low)
@@ -215,7 +216,7 @@ def test_ticks_are_matplotlibs(page, call, count):
     ],
 )
 def test_ticks_of_a_logarithmic_axis(call, low, high, expected):
-    assert call("plot.js", "logTicks", low, high) == expected
+    assert call("kit/plot.js", "logTicks", low, high) == expected
 
 
 # Controls

@@ -40,7 +40,7 @@ CASES = list(itertools.product([0, 1, 3, 8], ACTIVATIONS))
 def test_activations_and_their_slopes(page, call):
     x = np.concatenate([NUMBERS.normal(size=500) * 5, np.linspace(-9, 9, 181), [0, 40, -40, 800, -800, 1e-300]])  # fmt: skip
     script = """async (xs) => {
-        const { ACTIVATIONS } = await import("/activations.js");
+        const { ACTIVATIONS } = await import("/engines/activations.js");
         const all = Object.entries(ACTIVATIONS).map(([name, { of, slope }]) => [name, xs.map((x) => [of(x), slope(x, of(x))])]);
         return Object.fromEntries(all);
     }"""
@@ -56,7 +56,7 @@ def test_the_output_is_that_of_mlp(page, call):
     x = np.concatenate([NUMBERS.uniform(-0.5, 1.5, (200, 2)), [[0, 0], [1e3, -1e3]]])
     cases = [(draw(n_hidden), activation) for n_hidden, activation in CASES]
     script = """async ([cases, points]) => {
-        const { network } = await import("/mlp.js");
+        const { network } = await import("/engines/mlp.js");
         return cases.map(([params, activation]) => points.map(network(params, activation)));
     }"""
     found = page.evaluate(script, [[[lists(p), a] for p, a in cases], x.tolist()])
@@ -67,7 +67,7 @@ def test_the_output_is_that_of_mlp(page, call):
 def test_each_step_of_the_descent_is_autodiffs(page, call):
     widget = NeuronsWidget()
     script = """async ([cases, points, targets, steps]) => {
-        const { learn, descend } = await import("/mlp.js");
+        const { learn, descend } = await import("/engines/mlp.js");
         return cases.map(([params, activation]) => Array.from({ length: steps }, () => {
           const { error, gradient } = learn(params, activation, points, targets);
           params = descend(params, gradient, 0.5);
@@ -91,8 +91,8 @@ def test_each_step_of_the_descent_is_autodiffs(page, call):
 
 def test_other_numbers_of_neurons_keep_those_that_stay(page, call):
     script = """async ({ params, counts, seed }) => {
-        const { drawParams, resized } = await import("/mlp.js");
-        const { randomNumbers } = await import("/random.js");
+        const { drawParams, resized } = await import("/engines/mlp.js");
+        const { randomNumbers } = await import("/engines/random.js");
         const random = randomNumbers(seed);
         const kinds = counts.map((n) => (params = resized(params, n, random)));
         return [kinds, counts.map((n) => drawParams(n, random)), Array.from({ length: 4000 }, random)];
@@ -117,7 +117,7 @@ def test_other_numbers_of_neurons_keep_those_that_stay(page, call):
 
 def test_an_arrow_stands_on_the_line_and_gives_back_its_weights(page, call):
     script = """async (neurons) => {
-        const { onLine, arrowOf, weightsOf } = await import("/neuron_plane.js");
+        const { onLine, arrowOf, weightsOf } = await import("/kit/neuron_plane.js");
         return neurons.map((n) => [onLine(n, [0.3, 0.8]), arrowOf(n.w), weightsOf(arrowOf(n.w))]);
     }"""
     neurons = [{"w": NUMBERS.normal(size=2) * 6, "b": NUMBERS.normal() * 3} for _ in range(100)]  # fmt: skip

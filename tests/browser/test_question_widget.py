@@ -52,7 +52,7 @@ NUMBER = Number(
     ],
 )
 def test_what_a_person_may_mean_by_a_number(call, text, number):
-    found = call("shared.js", "parseNumber", text)
+    found = call("kit/shared.js", "parseNumber", text)
     assert found == number or (math.isnan(found) and math.isnan(number))
 
 

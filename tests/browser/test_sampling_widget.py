@@ -20,7 +20,7 @@ from lmmath.tokenization import BPETokenizer
 from lmmath.transformer import gpt
 from lmmath.weights import DIRECTORY
 from lmmath.widgets import SamplingWidget
-from lmmath.widgets._fable import language
+from lmmath.widgets.engines.fable import language
 from lmmath.widgets.sampling import window
 
 SHIPPED = DIRECTORY / "tokenizer.json"
@@ -53,8 +53,8 @@ def random_logits(rng):
 
 APPLY = """
 async (cases) => {
-  const s = await import("/sampler.js");
-  const { entropy, softmax } = await import("/mathematics.js");
+  const s = await import("/engines/sampler.js");
+  const { entropy, softmax } = await import("/engines/mathematics.js");
   return cases.map(([logits, rules, u]) => [
     s.temperatureSoftmax(logits, rules.temperature),
     s.topKFilter(logits, rules.topK),
@@ -111,7 +111,7 @@ def murmur(seed, i):
 def test_the_uniform_numbers_of_a_seed(page, call):
     script = """
     async (seeds) => {
-      const { uniform } = await import("/sampler.js");
+      const { uniform } = await import("/engines/sampler.js");
       return seeds.map((seed) => Array.from({ length: 2000 }, (_, i) => uniform(seed, i)));
     }
     """
@@ -133,8 +133,8 @@ def test_the_uniform_numbers_of_a_seed(page, call):
 
 TRUTH = """
 async ([language, content, texts]) => {
-  const { Fable } = await import("/fable.js");
-  const { BPETokenizer } = await import("/bpe.js");
+  const { Fable } = await import("/engines/fable.js");
+  const { BPETokenizer } = await import("/engines/bpe.js");
   const fable = new Fable(language, new BPETokenizer(content));
   return texts.map((tokens) => {
     let state = fable.begin();

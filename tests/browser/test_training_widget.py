@@ -28,7 +28,7 @@ def close(actual, expected):
 
 UPDATE = """
 async ([name, cases]) => {
-  const update = (await import("/optimizers.js"))[name];
+  const update = (await import("/engines/optimizers.js"))[name];
   return cases.map(({ theta, gradients, options }) => {
     let memory;
     return gradients.map((gradient) => {
@@ -163,7 +163,7 @@ def test_contours_pass_where_contourpys_do(page, call):
     for surface in SURFACES.values():
         heights = surface(*np.meshgrid(xs, ys))
         for level in (0.5, 1.0, 4.0):
-            found = call("contours.js", "contour", xs.tolist(), ys.tolist(), heights.tolist(), level)  # fmt: skip
+            found = call("kit/contours.js", "contour", xs.tolist(), ys.tolist(), heights.tolist(), level)  # fmt: skip
             pieces = np.stack([found["xs"], found["ys"]], axis=1).astype(float)
             assert np.all(np.isnan(pieces[2::3]))
             ours = {tuple(point) for point in pieces[~np.isnan(pieces[:, 0])].round(9)}
@@ -171,7 +171,7 @@ def test_contours_pass_where_contourpys_do(page, call):
             theirs = {tuple(point) for line in lines for point in line.round(9)}
             assert ours == theirs
             assert len(ours) >= 4
-    flat = call("contours.js", "contour", [0, 1], [0, 1], [[0, 0], [0, 0]], 1)
+    flat = call("kit/contours.js", "contour", [0, 1], [0, 1], [[0, 0], [0, 0]], 1)
     assert flat == {"xs": [], "ys": []}
 
 

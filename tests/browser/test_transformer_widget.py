@@ -21,7 +21,7 @@ TEXTS = [
 COMPUTE = """
 async (text) => {
   const [{ stepsOf, countParameters, lens }, { loadModel }, { tokenize, nameOf }] = await Promise.all(
-    ["transformer", "language_model", "reading"].map((name) => import(`/${name}.js`)),
+    ["transformer", "kit/language_model", "kit/reading"].map((name) => import(`/${name}.js`)),
   );
   const { gpt, tokenizer, config } = loadModel(model);
   const { tokens } = tokenize(text, { tokenizer, config });
@@ -41,7 +41,7 @@ OVERTAKE = """
 async (text) => {
   model.set("text", text);
   model.set("text", "half a sign: \\ud83e");
-  const { loadModel } = await import("/language_model.js");
+  const { loadModel } = await import("/kit/language_model.js");
   const { gpt } = loadModel(model);
   await gpt.reader().readAll(Array.from({ length: 128 }, (_, i) => i)); // takes as long as the first
 }

@@ -1,5 +1,5 @@
 // What widgets share that show a trained GPT reading a text of the reader's: its traits are those of
-// `ReadingWidget` in _reading.py.
+// `ReadingWidget` in reading.py.
 import { loadModel } from "./language_model.js";
 import { element, uniqueName, watch } from "./shared.js";
 

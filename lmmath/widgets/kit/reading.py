@@ -5,7 +5,7 @@ import re
 import numpy as np
 import traitlets
 
-from lmmath.widgets._model import ModelWidget
+from lmmath.widgets.kit.language_model import ModelWidget
 
 _SIGNS = {"\n": "⏎", " ": "␣"}
 

@@ -10,40 +10,38 @@ import anywidget
 import numpy as np
 import traitlets
 
-_FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parents[1]  # of the widgets
 
 
 def module(name):
     """Read a JavaScript module, with the modules it imports inside it.
 
-    A notebook takes a widget's JavaScript as one text, in which ``"./shared.js"`` would lead
+    A notebook takes a widget's JavaScript as one text, in which ``"./kit/plot.js"`` would lead
     nowhere. So each relative import becomes a ``data:`` address that holds the imported module.
     The book's website turns those back into files.
 
     Parameters
     ----------
     name : str
-        File name in this folder.
+        File name in the folder of the widgets: ``"attention.js"``, ``"kit/plot.js"``.
 
     Returns
     -------
     str
     """
-    return with_imports((_FOLDER / name).read_text("utf-8"))
+    file = FOLDER / name
+    return with_imports(file.read_text("utf-8"), file.parent)
 
 
-def with_imports(source):
-    """Put the modules that a JavaScript text imports inside it."""
-    return re.sub(
-        r'(?<=from ")\./([\w-]+\.js)(?=";)', lambda found: _address(found[1]), source
-    )
+def with_imports(source, folder=FOLDER):
+    """Put the modules that a JavaScript text imports inside it; ``folder`` is where it lies."""
 
+    def inside(found):
+        name = Path(folder, found[0]).resolve().relative_to(FOLDER).as_posix()
+        text = base64.b64encode(module(name).encode()).decode()
+        return f"data:text/javascript;base64,{text}"
 
-def _address(name):
-    return (
-        "data:text/javascript;base64,"
-        + base64.b64encode(module(name).encode()).decode()
-    )
+    return re.sub(r'(?<=from ")\.\.?/[\w/-]+\.js(?=";)', inside, source)
 
 
 def style(name):
@@ -55,14 +53,14 @@ def style(name):
     Parameters
     ----------
     name : str
-        File name of the widget's own in this folder.
+        File name of the widget's own.
 
     Returns
     -------
     str
     """
     return "\n".join(
-        (_FOLDER / file).read_text("utf-8") for file in ("shared.css", name)
+        (FOLDER / file).read_text("utf-8") for file in ("kit/shared.css", name)
     )
 
 
@@ -161,7 +159,7 @@ class Widget(anywidget.AnyWidget):
     print, and where no JavaScript runs.
     """
 
-    _css = _FOLDER / "shared.css"
+    _css = FOLDER / "kit" / "shared.css"
 
     def picture(self):
         """Draw the widget's present state as a figure."""

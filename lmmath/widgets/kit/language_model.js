@@ -1,6 +1,6 @@
-// The model that a widget shows: what `ModelWidget` of _model.py holds in its traits, ready for use.
-import { BPETokenizer } from "./bpe.js";
-import { parseGPT } from "./gpt_file.js";
+// The model that a widget shows: what `ModelWidget` of language_model.py holds in its traits, ready for use.
+import { BPETokenizer } from "../engines/bpe.js";
+import { parseGPT } from "../engines/gpt_file.js";
 
 const models = []; // {bytes, gpt}, which widgets with the same weights share
 const seen = new WeakMap(); // the value of a trait -> its gpt

@@ -11,7 +11,7 @@ from lmmath.checkpoints import load_model
 from lmmath.tokenization import BPETokenizer
 from lmmath.transformer import GPTConfig
 from lmmath.weights import DIRECTORY, Model
-from lmmath.widgets._base import Widget
+from lmmath.widgets.kit.base import Widget
 
 
 class Weights(traitlets.TraitType):

@@ -1,6 +1,6 @@
 // The pieces of which widgets are made: elements, controls tied to traits, words, a heat map.
 // Text is always set as text, never as HTML.
-import { geomspace, linspace } from "./mathematics.js";
+import { geomspace, linspace } from "../engines/mathematics.js";
 
 // Make an element: element("p", { className: "note" }, "text", child, ...).
 export function element(tag, properties = {}, ...children) {

@@ -1,6 +1,6 @@
 // The truth about Fable's next token, by Bayes' rule: lmmath.fable.probabilities and lmmath.fable.tokens.
 //
-//   const fable = new Fable(language, tokenizer); // the language as _fable.py writes it
+//   const fable = new Fable(language, tokenizer); // the language as fable.py writes it
 //   let state = fable.begin();
 //   state = fable.read(state, token); // null if the language cannot go on like this
 //   fable.expected(state).get(token); // the probability of each token that may come next

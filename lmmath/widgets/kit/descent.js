@@ -1,5 +1,5 @@
 // Gradient descent that a reader can start, pause, and take step by step.
-import { descend, learn } from "./mlp.js";
+import { descend, learn } from "../engines/mlp.js";
 import { animate } from "./shared.js";
 
 const RATE = 1;

@@ -1,8 +1,8 @@
 // The plane of two inputs: shaded by the output of a network, with points, and with the line of
 // each neuron to take hold of.
 import { contour } from "./contours.js";
-import { linspace } from "./mathematics.js";
-import { network, neuronsOf, outputBias, paramsOf } from "./mlp.js";
+import { linspace } from "../engines/mathematics.js";
+import { network, neuronsOf, outputBias, paramsOf } from "../engines/mlp.js";
 import { plot } from "./plot.js";
 import { setTrait } from "./shared.js";
 

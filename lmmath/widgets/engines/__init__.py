@@ -1,0 +1,1 @@
+"""The engines: JavaScript that computes what ``lmmath`` computes, and draws nothing."""
