@@ -44,6 +44,14 @@ def scaled_dot_product_attention(query, key, value, mask, scale, bias):
     return mixed
 
 
+def rms_norm(x, weight, eps):
+    """Compute ``lmmath.transformer.rms_norm`` in three passes, for float32 and wider."""
+    mean_square = np.vecdot(x, x)[..., None] / x.shape[-1]
+    normalized = x / np.sqrt(mean_square + eps)
+    normalized *= weight
+    return normalized
+
+
 def silu(x):
     """Compute ``lmmath.neurons.silu`` in three passes, for float32 and wider.
 

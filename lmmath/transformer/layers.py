@@ -1,8 +1,8 @@
 """The pieces of a layer: normalization, the feed-forward networks, the look-up of tokens."""
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, is_numpy_array
 
-from lmmath import torch_kernels
+from lmmath import numpy_kernels, torch_kernels
 from lmmath._arrays import at_least_float32, is_of_torch, to_library_of
 from lmmath._checks import (
     require_floating,
@@ -104,6 +104,8 @@ def rms_norm(x, weight, eps=1e-5):
     _require_features(x, eps, weight=weight)
     if is_of_torch(x) and x.dtype == weight.dtype:
         return torch_kernels.rms_norm(x, weight, eps)
+    if is_numpy_array(x) and x.dtype == weight.dtype and x.dtype.itemsize >= 4:
+        return numpy_kernels.rms_norm(x, weight, eps)
     xp = array_namespace(x, weight)
     wide = at_least_float32(x)
     mean_square = xp.mean(wide * wide, axis=-1, keepdims=True)
