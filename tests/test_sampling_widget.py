@@ -6,12 +6,12 @@ import ipywidgets
 import numpy as np
 import pytest
 import traitlets
+from fable_widgets import SamplingWidget
 
 from lmmath import fable
 from lmmath.fable import language as definition
 from lmmath.sampling import min_p_filter, sample, top_k_filter, top_p_filter
 from lmmath.transformer import gpt
-from lmmath.widgets import SamplingWidget
 from lmmath.widgets.engines.fable import language
 from lmmath.widgets.sampling import window
 

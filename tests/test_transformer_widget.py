@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import traitlets
+from fable_widgets import TransformerWidget
 
 from lmmath.attention import softmax
 from lmmath.checkpoints import save_model
@@ -16,7 +17,6 @@ from lmmath.transformer import (
     init_gpt,
     logit_lens,
 )
-from lmmath.widgets import TransformerWidget
 
 TEXTS = {
     "default": TransformerWidget().text,

@@ -6,12 +6,12 @@ import re
 import numpy as np
 import pytest
 import traitlets
+from fable_widgets import AttentionWidget
 
 from lmmath.attention import attention_weights
 from lmmath.checkpoints import save_model
 from lmmath.tokenization import BPETokenizer
 from lmmath.transformer import GPTConfig, gpt_trace, init_gpt
-from lmmath.widgets import AttentionWidget
 from lmmath.widgets.kit.base import Array, Widget, module
 
 

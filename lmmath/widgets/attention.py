@@ -10,11 +10,12 @@ from lmmath.transformer import gpt_trace, layer_norm
 from lmmath.transformer.parameters import subset
 from lmmath.widgets.kit.base import module, style
 from lmmath.widgets.kit.reading import ReadingWidget, place_of
+from lmmath.widgets.kit.real_reading import RealReading
 
 MOST_TOKENS_PRINTED = 32  # what is legible on paper
 
 
-class AttentionWidget(ReadingWidget):
+class AttentionWidget(RealReading, ReadingWidget):
     """The attention of a trained GPT, head by head, on a text of the reader's.
 
     Everything shown is a trait: read it, set it, observe it, link it. The model is a trait too,
@@ -106,6 +107,8 @@ class AttentionWidget(ReadingWidget):
 
     def picture(self):
         """Draw the heat map of the weights, of a long text its beginning."""
+        if self.subject == "SmolLM2":
+            return self.picture_of_attention()
         printed = slice(MOST_TOKENS_PRINTED)
         pieces = self.pieces[printed]
         figure, axes = figures.subplots(width=4.6, height=4.4)

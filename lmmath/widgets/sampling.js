@@ -7,6 +7,8 @@ import { entropy, softmax } from "./engines/mathematics.js";
 import { drawToken, ranking, temperatureSoftmax, truncate, uniform } from "./engines/sampler.js";
 import { button, element, fill, formatNumber, numberField, setTrait, slider, status } from "./kit/shared.js";
 import { textField, watch } from "./kit/shared.js";
+import { realNext } from "./kit/real_next.js";
+import { subjects } from "./kit/subjects.js";
 
 const N_SHOWN = 12; // tokens with a bar of their own
 const MOST_AT_ONCE = 200; // tokens, if a story does not end
@@ -234,4 +236,4 @@ function describe({ labels, tokens, nPossible, truth }, { model, kept }, best) {
 
 const quote = (label) => `“${label}”`;
 
-export default { render };
+export default { render: (view) => subjects(view, { SmolLM2: realNext, Fable: render }) };

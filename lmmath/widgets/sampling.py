@@ -13,15 +13,17 @@ from lmmath.sampling import (
     top_k_filter,
     top_p_filter,
 )
+from lmmath.traces import SENTENCES
 from lmmath.transformer import gpt
 from lmmath.widgets.engines.fable import language
 from lmmath.widgets.kit.base import Finite, module, style
 from lmmath.widgets.kit.language_model import ModelWidget
+from lmmath.widgets.kit.real_reading import RealReading
 
 N_SHOWN = 12  # tokens with a bar of their own
 
 
-class SamplingWidget(ModelWidget):
+class SamplingWidget(RealReading, ModelWidget):
     """The next token: what a model says, what is true, what is left after truncation.
 
     The model reads a line break, ``text``, and the tokens drawn so far. Of a text longer than
@@ -56,6 +58,8 @@ class SamplingWidget(ModelWidget):
     _esm = module("sampling.js")
     _css = style("sampling.css")
 
+    sentence = traitlets.Unicode(SENTENCES["a fact"]).tag(sync=True)
+    token = traitlets.Int(-1).tag(sync=True)
     text = traitlets.Unicode(
         "Leka the mouse lived in the desert. One day Leka met"
     ).tag(sync=True)
@@ -128,6 +132,8 @@ class SamplingWidget(ModelWidget):
 
     def picture(self):
         """Draw the most probable next tokens, the model's bar beside the true one."""
+        if self.subject == "SmolLM2":
+            return self.picture_of_next(self.temperature)
         model, truth, kept = self.probabilities, self.truth, self.kept
         top = np.argsort(-model, kind="stable")[:N_SHOWN]
         others = np.setdiff1d(np.arange(len(model)), top)

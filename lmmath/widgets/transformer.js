@@ -3,7 +3,10 @@ import { bars } from "./kit/bars.js";
 import { gptShapes } from "./engines/gpt_file.js";
 import { softmax } from "./engines/mathematics.js";
 import { followText, nameOf, placeOf, positionOf, remark, tokenStrip } from "./kit/reading.js";
-import { element, fill, setTrait, status, textField, uniqueName, watch } from "./kit/shared.js";
+import { realLens } from "./kit/real_lens.js";
+import { element, fill, setTrait, status, textField, watch } from "./kit/shared.js";
+import { subjects } from "./kit/subjects.js";
+import { tower } from "./kit/tower.js";
 
 const MOST_GUESSES = 5;
 
@@ -46,7 +49,7 @@ export function lens(gpt, layers) {
 function render({ model, el, signal }) {
   const pickToken = (i) => setTrait(model, "position", positionOf(i, reading.tokens.length));
   const strip = tokenStrip("The token after which the next is guessed", pickToken);
-  const tower = stack((i) => setTrait(model, "step", i));
+  const stack = tower((i) => setTrait(model, "step", i));
   const list = bars({ label: "The likeliest next tokens" });
   const title = element("p", { className: "lm-title" });
   const about = Array.from({ length: 3 }, () => element("p"));
@@ -54,7 +57,7 @@ function render({ model, el, signal }) {
   const note = element("p", { className: "lm-note" });
   const facts = element("div", { className: "lm-note" }, ...about);
   const right = element("div", { className: "lm-lens" }, title, list.element, facts);
-  const body = element("div", { className: "lm-tower" }, tower.element, right);
+  const body = element("div", { className: "lm-tower" }, stack.element, right);
   el.classList.add("lm-transformer");
   const text = textField(model, "text", "Story", signal);
   fill(el, signal, text, strip.element, note, body, words.element);
@@ -77,7 +80,7 @@ function render({ model, el, signal }) {
     const place = placeOf(model.get("position"), tokens.length);
     strip.draw(reading, place);
     guesses = lens(gpt, layers[place]).map((logits) => softmax(Array.from(logits)));
-    tower.draw(steps, guesses.map((each) => entries(each, 1)[0]));
+    stack.draw(steps, guesses.map((each) => entries(each, 1)[0]));
     showStep();
   }
 
@@ -87,7 +90,7 @@ function render({ model, el, signal }) {
     const chosen = Math.min(model.get("step"), steps.length - 1);
     const { name } = steps[chosen];
     const best = entries(guesses[chosen], MOST_GUESSES);
-    tower.choose(chosen);
+    stack.choose(chosen);
     list.draw(best);
     title.textContent = chosen < steps.length - 3 ? "If the model stopped here" : "What the model says";
     describe(steps, chosen, tokens.length).forEach((line, i) => (about[i].textContent = line));
@@ -146,46 +149,4 @@ function capital(words) {
   return words[0].toUpperCase() + words.slice(1);
 }
 
-// The stack of steps, the first at the bottom: radio buttons along the residual stream.
-function stack(pick) {
-  const group = uniqueName("step");
-  const box = element("div", {
-    className: "lm-stack",
-    attributes: { role: "radiogroup", "aria-label": "Step of the model" },
-  });
-  let rows = []; // from the bottom up
-  const row = ({ name, kind }, i) => {
-    const input = element("input", { type: "radio", name: group });
-    input.addEventListener("change", () => pick(i));
-    const node = element("span", { className: "lm-node" });
-    const rail = element("span", { className: `lm-rail lm-${kind}`, ariaHidden: "true" }, node);
-    const guess = element("span", { className: "lm-guess" });
-    const meter = element("span", { className: "lm-meter lm-blue", ariaHidden: "true" });
-    const number = element("span", { className: "lm-number" });
-    const part = element("span", { className: "lm-part" }, name);
-    const label = element("label", {}, input, rail, part, " ", guess, meter, " ", number);
-    return { name, label, input, guess, meter, number };
-  };
-  return {
-    element: box,
-    draw(steps, best) {
-      if (steps.map(({ name }) => name).join() !== rows.map(({ name }) => name).join()) {
-        rows = steps.map(row);
-        box.replaceChildren(...rows.map(({ label }) => label).reverse());
-      }
-      rows.forEach(({ guess, meter, number }, i) => {
-        guess.textContent = best[i].label;
-        number.textContent = best[i].values[0].toFixed(2);
-        meter.style.setProperty("--value", best[i].values[0]);
-      });
-    },
-    choose(chosen) {
-      rows.forEach(({ label, input }, i) => {
-        input.checked = i === chosen;
-        label.classList.toggle("lm-passed", i <= chosen);
-      });
-    },
-  };
-}
-
-export default { render };
+export default { render: (view) => subjects(view, { SmolLM2: realLens, Fable: render }) };

@@ -7,6 +7,7 @@ import traitlets
 
 from lmmath import figures
 from lmmath.attention import softmax
+from lmmath.traces import SENTENCES
 from lmmath.transformer import (
     causal_self_attention,
     gpt_shapes,
@@ -17,9 +18,10 @@ from lmmath.transformer import (
 from lmmath.transformer.parameters import subset
 from lmmath.widgets.kit.base import module, style
 from lmmath.widgets.kit.reading import ReadingWidget, name_of, place_of
+from lmmath.widgets.kit.real_reading import RealReading
 
 
-class TransformerWidget(ReadingWidget):
+class TransformerWidget(RealReading, ReadingWidget):
     """The steps of a trained GPT, and what the logit lens reads off the stream after each.
 
     Everything shown is a trait: read it, set it, observe it, link it.
@@ -51,6 +53,8 @@ class TransformerWidget(ReadingWidget):
     _esm = module("transformer.js")
     _css = style("transformer.css")
 
+    sentence = traitlets.Unicode(SENTENCES["a fact"]).tag(sync=True)
+    token = traitlets.Int(-1).tag(sync=True)
     text = traitlets.Unicode(
         "Leka the mouse lived in the desert. "
         "One day Leka met Kali the dog near the river."
@@ -108,6 +112,8 @@ class TransformerWidget(ReadingWidget):
 
     def picture(self):
         """Draw the best guess after each step, the embedding at the bottom."""
+        if self.subject == "SmolLM2":
+            return self.picture_of_lens()
         names, guesses = list(self.steps), self.best_guesses
         sizes = np.max(self.probabilities, axis=1)
         figure, axes = figures.subplots(height=0.5 + 0.3 * len(names))

@@ -4,12 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
+from fable_widgets import AttentionWidget
 from playwright.sync_api import expect
 
 from lmmath.checkpoints import save_model
 from lmmath.tokenization import BPETokenizer
 from lmmath.transformer import GPTConfig, init_gpt
-from lmmath.widgets import AttentionWidget
 
 LONG = "Leka met Kali the dog near the river. " * 40
 BAD_TEXTS = {

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from fable_widgets import SamplingWidget
 from scipy.special import log_softmax
 
 from lmmath import fable
@@ -19,7 +20,6 @@ from lmmath.sampling import (
 from lmmath.tokenization import BPETokenizer
 from lmmath.transformer import gpt
 from lmmath.weights import DIRECTORY
-from lmmath.widgets import SamplingWidget
 from lmmath.widgets.engines.fable import language
 from lmmath.widgets.sampling import window
 

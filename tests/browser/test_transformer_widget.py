@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
+from fable_widgets import TransformerWidget
 from playwright.sync_api import expect
 
 from lmmath.checkpoints import save_model
 from lmmath.tokenization import BPETokenizer
 from lmmath.transformer import GPTConfig, init_gpt, logit_lens
-from lmmath.widgets import TransformerWidget
 from lmmath.widgets.transformer import _stream
 
 LONG = "Leka met Kali the dog near the river. " * 40

@@ -4,9 +4,10 @@ import base64
 import hashlib
 import re
 
-# An import from a data: address, as a widget's text holds a module that it imports.
+# An import from a data: address, as a widget's text holds a module that it imports, or the address
+# of a module that becomes a worker.
 _EMBEDDED_MODULE = re.compile(
-    r"""(\b(?:from|import)\s*\(?\s*)(["'])data:text/javascript;base64,([\w+/=]+)\2""",
+    r"""(\b(?:from|import|new URL)\s*\(?\s*)(["'])data:text/javascript;base64,([\w+/=]+)\2""",
     re.ASCII,
 )
 
@@ -34,10 +35,14 @@ class Assets:
         self.files[name] = content
         return name
 
-    def add_module(self, source: str) -> str:
-        """Add a JavaScript module, and each module inside it as a file of its own."""
+    def add_module(self, source: str, suffix: str = ".js") -> str:
+        """Add a JavaScript module, and each module inside it as a file of its own.
+
+        What becomes a worker has a name of its own kind, for it may need rights that no page has.
+        """
 
         def as_file(found):
-            return f'{found[1]}"./{self.add_module(_text(found))}"'
+            kind = ".worker.js" if "URL" in found[1] else ".js"
+            return f'{found[1]}"./{self.add_module(_text(found), kind)}"'
 
-        return self.add(_EMBEDDED_MODULE.sub(as_file, source).encode(), ".js")
+        return self.add(_EMBEDDED_MODULE.sub(as_file, source).encode(), suffix)

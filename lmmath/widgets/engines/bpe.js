@@ -3,21 +3,68 @@
 // A byte string is a string whose characters are bytes, U+0000 to U+00FF. So strings compare as
 // byte strings do.
 
-// lmmath.tokenization.GPT2_PATTERN. White space is the Unicode property, which \s here is not.
-const PRE_TOKEN = new RegExp(
-  String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
+// lmmath.tokenization.PATTERNS, which says where they come from. Three things are written differently
+// here. White space is the Unicode property, which \s is not. Contractions are spelled out, with the long
+// s that Python's (?i:s) knows. And a plain + stands where Python has a possessive ++: nothing that comes
+// after one could match what it gave back.
+const CONTRACTIONS = String.raw`'(?:[sSſ]|[tT]|[rR][eE]|[vV][eE]|[mM]|[lL][lL]|[dD])`;
+const PATTERNS = new Map([
+  [
+    "gpt2",
+    compile(String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`),
+  ],
+  [
+    "cl100k",
+    compile(
+      CONTRACTIONS,
+      String.raw`[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*`,
+      String.raw`\s+$|\s*[\r\n]|\s+(?!\S)|\s`,
+    ),
+  ],
+  [
+    "o200k",
+    compile(
+      String.raw`[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*` +
+        String.raw`[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?:${CONTRACTIONS})?`,
+      String.raw`[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+` +
+        String.raw`[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?:${CONTRACTIONS})?`,
+      String.raw`\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+`,
+    ),
+  ],
+  [
+    "llama3",
+    compile(
+      CONTRACTIONS,
+      String.raw`[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*`,
+      String.raw`\s*[\r\n]+|\s+(?!\S)|\s+`,
+    ),
+  ],
+  [
+    "smollm2",
+    compile(
+      String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+`,
+      String.raw`\s+(?=\p{N})|\s+(?!\S)|\s+`,
+    ),
+  ],
+]);
+
+function compile(...alternatives) {
+  const pattern = alternatives
+    .join("|")
     .replaceAll(String.raw`\s`, String.raw`\p{White_Space}`)
-    .replaceAll(String.raw`\S`, String.raw`\P{White_Space}`),
-  "gu",
-);
+    .replaceAll(String.raw`\S`, String.raw`\P{White_Space}`);
+  return new RegExp(pattern, "gu");
+}
 
 const UTF8 = new TextEncoder();
 const FROM_UTF8 = new TextDecoder("utf-8", { ignoreBOM: true }); // a mark of byte order stays
 
-// Cut a text into words, numbers, signs and white space, which merges never cross.
-export function preTokenize(text) {
+// Cut a text into words, numbers, signs and white space, which merges never cross. The pattern is
+// one of "gpt2", "cl100k", "o200k", "llama3" and "smollm2".
+export function preTokenize(text, { pattern = "gpt2" } = {}) {
   requireText(text);
-  return text.match(PRE_TOKEN) ?? [];
+  requirePattern(pattern);
+  return text.match(PATTERNS.get(pattern)) ?? [];
 }
 
 // The bytes of a text in UTF-8, as a byte string.
@@ -49,6 +96,11 @@ export function toSigns(bytes) {
   return Array.from(bytes, (sign) => SIGNS[sign.charCodeAt(0)]).join("");
 }
 
+// The byte string that such signs stand for. Only those from U+0100 on are another sign.
+function fromSigns(signs) {
+  return signs.replace(/[^\0-\xff]/g, (sign) => BYTES.get(sign));
+}
+
 // A byte string for the eye: a space is ␣, a line break ↵, and what is no text or cannot be seen stands
 // there as its bytes: ⟨F0 9F⟩.
 export function toLabel(bytes) {
@@ -69,42 +121,81 @@ export function toHex(bytes) {
   return Array.from(bytes, (b) => b.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")).join(" ");
 }
 
-export class BPETokenizer {
-  #pairs; // the merges, in the order of learning
-  #ranks; // what `rankMerges` gives
-  #ids; // the id of each of the 256 bytes, then of what each merge makes
-  #special; // special token -> id
-  #vocab; // id -> byte string
+// The types of special tokens in a GGUF file: marks, and what somebody has added.
+const SPECIAL_TYPES = [3, 4];
 
-  // Takes what lmmath's BPETokenizer.save writes: merges as "Ġ t", special tokens, and the ids of
-  // bytes, merges and special tokens, or null if they are numbered in this order.
-  constructor(content) {
+export class BPETokenizer {
+  #merges; // as they came, in the order of learning
+  #ranks; // what `rankMerges` gives
+  #ids; // the id of each of the 256 bytes, null if it has none, then of what each merge makes
+  #special; // special token -> id
+  #vocab; // id -> token in signs
+  #vocabSize; // the largest id and one more
+  #pattern; // the name of the pattern that cuts a text
+
+  // Takes what lmmath's BPETokenizer.save writes: merges as "Ġ t", special tokens, the ids of bytes,
+  // merges and special tokens, or null if they are numbered in this order, and the pattern's name.
+  // The id of a byte that the vocabulary lacks is null. Who has ranked the merges already gives the ranks.
+  constructor(content, ranks) {
     if (!content) throw new TypeError(`A tokenizer was expected, got ${content}.`);
     const { merges, special_tokens = [], ids = null, pattern = "gpt2" } = content;
-    if (pattern !== "gpt2") throw new Error(`A tokenizer’s pattern must be gpt2 here, got ${pattern}.`);
+    requirePattern(pattern);
     if (!Array.isArray(merges)) throw new TypeError(`A tokenizer’s merges must be a list, got ${merges}.`);
-    const pairs = merges.map(parseMerge);
-    this.#pairs = pairs;
-    this.#ranks = rankMerges(pairs);
+    this.#pattern = pattern;
+    this.#merges = [...merges];
+    this.#ranks = ranks ?? rankMerges(merges.map(parseMerge), SIGNS);
     requireSpecialTokens(special_tokens);
-    const tokens = [...BYTES.values(), ...pairs.map(([a, b]) => a + b), ...special_tokens.map(toBytes)];
+    const tokens = [...this.#ranks.tokens, ...special_tokens.map((token) => toSigns(toBytes(token)))];
     const all = ids ?? [...tokens.keys()];
-    const inOrder = [...all].sort((a, b) => a - b);
-    if (all.length !== tokens.length || inOrder.some((id, i) => id !== i)) {
-      throw new Error(`A tokenizer’s ids must be the integers from 0 to ${tokens.length - 1}, each once.`);
-    }
+    requireIds(all, tokens.length);
     const nOrdinary = tokens.length - special_tokens.length;
     this.#ids = all.slice(0, nOrdinary);
     this.#special = new Map(special_tokens.map((token, i) => [token, all[nOrdinary + i]]));
     this.#vocab = new Map(all.map((id, i) => [id, tokens[i]]));
+    this.#vocab.delete(null);
+    this.#vocabSize = 1 + all.reduce((a, b) => Math.max(a, b), 0);
+  }
+
+  // Takes the lists of a GGUF file: all tokens in signs that can be seen, a special one as it is; merges
+  // as "Ġ t"; and the type of each token, if the file says it.
+  static fromLists({ tokens, merges, types, pattern }) {
+    requirePattern(pattern);
+    if (!Array.isArray(tokens) || !Array.isArray(merges)) {
+      throw new TypeError("A tokenizer’s tokens and merges must be lists.");
+    }
+    if (types && types.length !== tokens.length) {
+      throw new Error(`A tokenizer has ${tokens.length} tokens, and the types of ${types.length}.`);
+    }
+    const [special, ordinary] = [new Map(), new Map()]; // token -> id
+    tokens.forEach((token, id) => (SPECIAL_TYPES.includes(types?.[id]) ? special : ordinary).set(token, id));
+    const ranks = rankMerges(merges.map(parseMerge), SIGNS);
+    const missing = ranks.tokens.find((token, i) => i >= 256 && !ordinary.has(token));
+    if (missing !== undefined) {
+      throw new Error(`A tokenizer’s tokens must hold what its merges make, got no ${missing}.`);
+    }
+    const unmade = [...ordinary.keys()].find((token) => !ranks.numbers.has(token));
+    if (unmade !== undefined) {
+      throw new Error(`A tokenizer’s tokens must be made by its merges, got ${unmade}.`);
+    }
+    const ids = [...ranks.tokens.map((token) => ordinary.get(token) ?? null), ...special.values()];
+    return new BPETokenizer({ merges, special_tokens: [...special.keys()], ids, pattern }, ranks);
   }
 
   get merges() {
-    return [...this.#pairs];
+    return this.#merges.map((line) => parseMerge(line).map(fromSigns));
   }
 
   get vocabSize() {
-    return this.#vocab.size;
+    return this.#vocabSize;
+  }
+
+  get pattern() {
+    return this.#pattern;
+  }
+
+  // An object from special tokens to their ids.
+  get specialTokens() {
+    return Object.fromEntries(this.#special);
   }
 
   // Translate a text into ids. What looks like a special token is ordinary text, unless you say that
@@ -113,12 +204,23 @@ export class BPETokenizer {
     requireText(text);
     const known = new Map(); // a text repeats its words: each is merged once
     const encodeWord = (word) => {
-      if (!known.has(word)) known.set(word, mergeWord(word, this.#ranks).map((token) => this.#ids[token]));
+      if (!known.has(word)) known.set(word, this.#encodeWord(word));
       return known.get(word);
     };
     return splitAt(text, allowSpecial ? [...this.#special.keys()] : []).flatMap((part, i) =>
-      i % 2 ? [this.#special.get(part)] : preTokenize(part).flatMap(encodeWord),
+      i % 2 ? [this.#special.get(part)] : preTokenize(part, { pattern: this.#pattern }).flatMap(encodeWord),
     );
+  }
+
+  #encodeWord(word) {
+    const tokens = mergeWord(word, this.#ranks);
+    const lacking = tokens.find((token) => this.#ids[token] === null);
+    if (lacking !== undefined) {
+      const byte = toHex(String.fromCharCode(lacking));
+      const shown = JSON.stringify(shorten(word));
+      throw new Error(`A text must hold no byte that the vocabulary lacks, got ${byte} in ${shown}.`);
+    }
+    return tokens.map((token) => this.#ids[token]);
   }
 
   decode(ids) {
@@ -127,8 +229,10 @@ export class BPETokenizer {
 
   // The byte string of one id, which may be a part of a character and so not yet a text.
   bytes(id) {
-    if (this.#vocab.has(id)) return this.#vocab.get(id);
-    throw new RangeError(`A token must be an integer from 0 to ${this.vocabSize - 1}, got ${id}.`);
+    if (this.#vocab.has(id)) return fromSigns(this.#vocab.get(id));
+    const isGap = Number.isInteger(id) && id >= 0 && id < this.vocabSize;
+    const problem = isGap ? `${id}, which names no token` : id;
+    throw new RangeError(`A token must be an integer from 0 to ${this.vocabSize - 1}, got ${problem}.`);
   }
 }
 
@@ -168,11 +272,10 @@ export function train(text, vocabSize) {
 // A text after these merges: for each pre-token the list of its tokens, which are byte strings.
 export function applyMerges(text, merges) {
   const pairs = merges.map(({ pair }) => pair);
-  const ranks = rankMerges(pairs);
-  const tokens = [...BYTES.values(), ...pairs.map(([a, b]) => a + b)];
+  const ranks = rankMerges(pairs, [...BYTES.values()]);
   const known = new Map(); // a text repeats its words: each is merged once
   return preTokenize(text).map((word) => {
-    if (!known.has(word)) known.set(word, mergeWord(word, ranks).map((token) => tokens[token]));
+    if (!known.has(word)) known.set(word, mergeWord(word, ranks).map((token) => ranks.tokens[token]));
     return known.get(word);
   });
 }
@@ -218,54 +321,107 @@ function inOrderOfMerging(a, b) {
   return a.pair[differs] > b.pair[differs] ? -1 : 1;
 }
 
-// Number tokens as they are made: a byte is itself, and merge i makes token 256 + i. Gives for a
-// pair of such numbers, written as one, the number of the merge that joins it.
-function rankMerges(pairs) {
+// Number tokens as they are made: a byte is itself, and merge i makes token 256 + i. Gives the tokens,
+// the number of each, and for a pair of numbers, written as one, the number of the merge that joins it.
+// The bytes and the pairs may be byte strings, or in signs.
+function rankMerges(pairs, bytes) {
+  const tokens = [...bytes];
+  const numbers = new Map(tokens.map((byte, i) => [byte, i]));
   const size = 256 + pairs.length;
-  const numbers = new Map([...BYTES.values()].map((byte, i) => [byte, i]));
   const ranks = new Map();
-  pairs.forEach((pair, rank) => {
-    const [first, second] = pair.map((token) => numbers.get(token));
-    if (first === undefined || second === undefined || numbers.has(pair.join(""))) {
-      throw new Error(`A merge must join two tokens made before it to a new one, got ${pair.map(toSigns)}.`);
+  for (const pair of pairs) {
+    const [first, second] = [numbers.get(pair[0]), numbers.get(pair[1])];
+    const merged = pair[0] + pair[1];
+    if (first === undefined || second === undefined || numbers.has(merged)) {
+      throw new Error(`A merge must join two tokens made before it to a new one, got ${pair}.`);
     }
-    numbers.set(pair.join(""), 256 + rank);
-    ranks.set(first * size + second, rank);
-  });
-  return { size, ranks };
+    ranks.set(first * size + second, ranks.size);
+    numbers.set(merged, tokens.length);
+    tokens.push(merged);
+  }
+  return { tokens, numbers, size, ranks };
 }
 
-// Of the pairs in a word, the one learned first merges first. What it makes was learned later, so
-// no merge comes twice. Only the pairs beside a new token are looked up again.
+// Of the pairs in a word, the one learned first merges first, and of the same ones the leftmost. A heap
+// knows which that is, and links know a token's neighbours: n log n steps, however long the word.
 function mergeWord(word, { size, ranks }) {
-  const rankOf = (first, second) => ranks.get(first * size + second) ?? Infinity;
-  const tokens = Array.from(toBytes(word), (byte) => byte.charCodeAt(0));
-  const found = tokens.slice(1).map((token, i) => rankOf(tokens[i], token)); // for each pair
-  for (;;) {
-    const rank = found.reduce((a, b) => Math.min(a, b), Infinity);
-    if (rank === Infinity) return tokens;
-    const made = 256 + rank;
-    let n = 0; // of the tokens so far, which take the places of those they are made from
-    for (let i = 0; i < tokens.length; i += 1) {
-      const token = found[i] === rank ? made : tokens[i];
-      const isNew = token === made || tokens[n - 1] === made;
-      if (n > 0) found[n - 1] = isNew ? rankOf(tokens[n - 1], token) : found[i - 1];
-      tokens[n] = token;
-      n += 1;
-      if (token === made) i += 1;
+  const tokens = Array.from(UTF8.encode(word));
+  const n = tokens.length;
+  const before = tokens.map((_, i) => i - 1);
+  const after = tokens.map((_, i) => i + 1);
+  const rankAt = (i) => ranks.get(tokens[i] * size + tokens[after[i]]);
+  const heap = new Heap();
+  const look = (i) => {
+    if (i < 0 || after[i] === n) return;
+    const rank = rankAt(i);
+    if (rank !== undefined) heap.push(rank * n + i); // by rank, then by place
+  };
+  for (let i = 0; i < n; i += 1) look(i);
+  while (heap.size > 0) {
+    const least = heap.pop();
+    const i = least % n;
+    // What is on the heap may be gone, or have become something else since.
+    if (tokens[i] === GONE || rankAt(i) !== (least - i) / n) continue;
+    tokens[i] = 256 + (least - i) / n;
+    tokens[after[i]] = GONE;
+    after[i] = after[after[i]];
+    if (after[i] < n) before[after[i]] = i;
+    look(before[i]);
+    look(i);
+  }
+  return tokens.filter((token) => token !== GONE);
+}
+
+const GONE = -1; // in the place of a token that has become part of the one before it
+
+// Numbers, of which the least comes out first. Item i is never more than the items 2i + 1 and 2i + 2.
+class Heap {
+  #items = [];
+
+  get size() {
+    return this.#items.length;
+  }
+
+  push(item) {
+    const items = this.#items;
+    let i = items.length;
+    while (i > 0) {
+      const parent = (i - 1) >> 1;
+      if (items[parent] <= item) break;
+      items[i] = items[parent];
+      i = parent;
     }
-    tokens.length = n;
-    found.length = n - 1;
+    items[i] = item;
+  }
+
+  pop() {
+    const items = this.#items;
+    const least = items[0];
+    const last = items.pop(); // finds a new place, from the top down
+    const n = items.length;
+    let i = 0;
+    while (2 * i + 1 < n) {
+      let child = 2 * i + 1;
+      if (child + 1 < n && items[child + 1] < items[child]) child += 1;
+      if (items[child] >= last) break;
+      items[i] = items[child];
+      i = child;
+    }
+    if (n > 0) items[i] = last;
+    return least;
   }
 }
 
+const SIGN = String.raw`[!-~\xa1-\xac\xae-\u0143]`; // of SIGNS
+const MERGE = new RegExp(`^${SIGN}+ ${SIGN}+$`);
+
+// The two tokens of a merge, in signs.
 function parseMerge(line) {
-  const pair = typeof line === "string" ? line.split(" ") : [];
-  const spelled = pair.map((token) => Array.from(token, (sign) => BYTES.get(sign)));
-  if (pair.length !== 2 || spelled.flat().includes(undefined)) {
+  if (typeof line !== "string" || !MERGE.test(line)) {
     throw new Error(`A merge must be two tokens and a space, got ${JSON.stringify(line)}.`);
   }
-  return spelled.map((bytes) => bytes.join(""));
+  const space = line.indexOf(" ");
+  return [line.slice(0, space), line.slice(space + 1)]; // a third of the time of line.split
 }
 
 // Cut a text at its special tokens, which come out at the odd places. At the same place the longest
@@ -275,6 +431,26 @@ function splitAt(text, special) {
   const longestFirst = [...special].sort((a, b) => b.length - a.length);
   const escaped = longestFirst.map((token) => token.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"));
   return text.split(new RegExp(`(${escaped.join("|")})`, "u"));
+}
+
+function shorten(word) {
+  const signs = Array.from(word);
+  return signs.length > 30 ? `${signs.slice(0, 30).join("")}…` : word;
+}
+
+function requirePattern(pattern) {
+  if (PATTERNS.has(pattern)) return;
+  const known = [...PATTERNS.keys()].join(", ");
+  throw new Error(`A tokenizer’s pattern must be one of ${known}, got ${pattern}.`);
+}
+
+// Only bytes may lack an id.
+function requireIds(ids, nTokens) {
+  const given = Array.isArray(ids) ? ids.filter((id, i) => i >= 256 || id !== null) : [null];
+  const areIds = given.every((id) => Number.isSafeInteger(id) && id >= 0);
+  if (areIds && ids.length === nTokens && new Set(given).size === given.length) return;
+  const expected = `different integers of at least 0, one for each of ${nTokens} tokens`;
+  throw new Error(`A tokenizer’s ids must be ${expected}.`);
 }
 
 function requireSpecialTokens(tokens) {

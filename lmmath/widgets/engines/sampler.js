@@ -20,22 +20,28 @@ export function ranking(logits) {
   return Array.from(logits.keys()).sort((i, j) => logits[j] - logits[i] || i - j);
 }
 
+// The ids of the k largest logits, in the order of `ranking`. A vocabulary may be large: numbers alone
+// are sorted much faster than ids by their numbers.
+export function largest(logits, k) {
+  if (k >= logits.length) return ranking(logits);
+  const least = Float64Array.from(logits).sort().at(-k);
+  const ids = [];
+  for (let id = 0; id < logits.length; id += 1) if (logits[id] >= least) ids.push(id);
+  return ids.sort((i, j) => logits[j] - logits[i] || i - j).slice(0, k);
+}
+
 // Keep the k most probable tokens. What is left out gets -Infinity, here and below.
 export function topKFilter(logits, k) {
-  return keepOnly(logits, ranking(logits).slice(0, k));
+  return k >= logits.length ? logits : keepOnly(logits, largest(logits, k));
 }
 
 // Keep the fewest tokens that together have probability p or more; all if p is 1.
 export function topPFilter(logits, p) {
-  const probabilities = softmax(logits);
-  const order = ranking(logits);
-  let before = 0;
-  const end = p === 1 ? -1 : order.findIndex((id) => {
-    const enough = before >= p;
-    before += probabilities[id];
-    return enough;
-  });
-  return keepOnly(logits, end < 0 ? order : order.slice(0, end));
+  if (p === 1) return logits;
+  const inOrder = Float64Array.from(softmax(logits)).sort().reverse();
+  let count = 0;
+  for (let before = 0; before < p && count < inOrder.length; count += 1) before += inOrder[count];
+  return topKFilter(logits, count);
 }
 
 // Keep the tokens with P_i >= p_min max_j P_j, which is x_i - max_j x_j >= log p_min.
@@ -55,6 +61,17 @@ export function drawToken(probabilities, u) {
   let sum = 0;
   const total = probabilities.map((p) => (p > 0 ? (sum += p) : 0));
   return total.findIndex((end) => end > u * sum);
+}
+
+// One token from the logits of a large vocabulary, for a uniform number u: {token, probability}, where
+// the probability is the model's own. A temperature of 0 takes the most probable.
+export function drawFrom(logits, settings, u) {
+  const probabilities = softmax(logits);
+  const token =
+    settings.temperature === 0
+      ? logits.indexOf(logits.reduce((a, b) => Math.max(a, b), -Infinity))
+      : drawToken(softmax(truncate(logits, settings)), u);
+  return { token, probability: probabilities[token] };
 }
 
 // Number i of the uniform numbers on [0, 1) that belong to a seed: a counter, mixed by the last step

@@ -17,8 +17,8 @@ def module(name):
     """Read a JavaScript module, with the modules it imports inside it.
 
     A notebook takes a widget's JavaScript as one text, in which ``"./kit/plot.js"`` would lead
-    nowhere. So each relative import becomes a ``data:`` address that holds the imported module.
-    The book's website turns those back into files.
+    nowhere. So the address of each module that it imports, or starts as a worker, becomes a
+    ``data:`` address that holds the module. The book's website turns those back into files.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def with_imports(source, folder=FOLDER):
         text = base64.b64encode(module(name).encode()).decode()
         return f"data:text/javascript;base64,{text}"
 
-    return re.sub(r'(?<=from ")\.\.?/[\w/-]+\.js(?=";)', inside, source)
+    return re.sub(r'(?:(?<=from ")|(?<=URL\("))\.\.?/[\w/-]+\.js(?=")', inside, source)
 
 
 def style(name):

@@ -53,7 +53,16 @@ def name_of(token, tokenizer):
     >>> [name_of(token, tokenizer) for token in tokenizer.encode("The mouse\n\a")]
     ['The', 'mouse', '⏎', '�']
     """
-    text = tokenizer.decode([token]).strip(" ") or " "
+    return visible(tokenizer.decode([token]))
+
+
+def visible(text):
+    r"""Write the text of a token so that it can be seen, without the spaces at its ends.
+
+    >>> visible(" mat"), visible("\n")
+    ('mat', '⏎')
+    """
+    text = text.strip(" ") or " "
     return re.sub(r"[\0- \x7f-\x9f]", lambda sign: _SIGNS.get(sign[0], "\ufffd"), text)
 
 

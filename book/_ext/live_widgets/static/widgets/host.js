@@ -10,14 +10,26 @@ const forever = new AbortController().signal; // a published page never takes a 
 // The model of a widget: traits, and who wants to know when they change.
 class Model {
   #state;
+  #later; // trait -> what fetches its value when it is first asked for
   #listeners = []; // {event, callback, owner}
 
-  constructor(state) {
+  constructor(state, later = new Map()) {
     this.#state = state;
+    this.#later = later;
     this.widget_manager = { get_model: getRunningModel };
   }
 
+  // A large trait that nobody has asked for yet is undefined; when it is there, it changes, and to
+  // null if it did not arrive.
   get(name) {
+    const fetchValue = this.#later.get(name);
+    if (fetchValue) {
+      this.#later.delete(name);
+      fetchValue().then(
+        (value) => this.set(name, value),
+        () => this.set(name, null),
+      );
+    }
     return this.#state[name];
   }
 
@@ -80,13 +92,16 @@ function once(make) {
 
 const getModel = once(async (id) => {
   const { state, buffers } = page.models[id];
+  const fetchView = async (file) => new DataView((await fetchBuffer(file)).slice()); // each its own
+  const isLater = ({ path }) => path.length === 1 && state._later?.includes(path[0]);
   await Promise.all(
-    buffers.map(async ({ path, file }) => {
+    buffers.filter((buffer) => !isLater(buffer)).map(async ({ path, file }) => {
       const parent = path.slice(0, -1).reduce((value, key) => value[key], state);
-      parent[path.at(-1)] = new DataView((await fetchBuffer(file)).slice()); // each its own
+      parent[path.at(-1)] = await fetchView(file);
     }),
   );
-  return new Model(state);
+  const later = buffers.filter(isLater).map(({ path, file }) => [path[0], () => fetchView(file)]);
+  return new Model(state, new Map(later));
 });
 
 const fetchBuffer = once(async (file) => {
