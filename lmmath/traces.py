@@ -79,6 +79,13 @@ class Trace(NamedTuple):
         How many logits are in each bin.
     losses : numpy.ndarray of float32, shape (n - 1,)
         Of each token after the first, given those before it, in nats.
+    largest_features : numpy.ndarray of int64, shape (n_layers + 1,)
+        At each stage the feature of the stream whose size is largest at some position.
+    largest_sizes : numpy.ndarray of float32, shape (n_layers + 1,)
+        That size.
+    cosines : numpy.ndarray of float32, shape (2, n_layers + 1, n, n)
+        Of the angles between the stream's vectors at two positions, at each stage: with all
+        features, and without the largest.
     """
 
     text: str
@@ -95,6 +102,9 @@ class Trace(NamedTuple):
     tail_logits: np.ndarray
     tail_counts: np.ndarray
     losses: np.ndarray
+    largest_features: np.ndarray
+    largest_sizes: np.ndarray
+    cosines: np.ndarray
 
 
 def read_trace(params, config, tokenizer, text, edit=None):
@@ -154,6 +164,7 @@ def read_trace(params, config, tokenizer, text, edit=None):
     last = logits[-1] - logits[-1].max()
     last_ids = _largest(last, N_LAST)
     tail_logits, tail_counts = _histogram(np.delete(last, last_ids))
+    features, sizes, cosines = zip(*map(_angles, residuals), strict=True)
     return Trace(
         text,
         tokens,
@@ -169,6 +180,9 @@ def read_trace(params, config, tokenizer, text, edit=None):
         tail_logits.astype(np.float32),
         tail_counts,
         token_losses(logits[:-1], tokens[1:]).astype(np.float32),
+        np.asarray(features),
+        np.asarray(sizes, np.float32),
+        np.stack(cosines, axis=1).astype(np.float32),
     )
 
 
@@ -225,8 +239,9 @@ def pack(trace, tokenizer):
     r"""Write a trace as the bytes of a small file, always the same for the same trace.
 
     It is a gzip file. In it are the length of a header in 4 bytes, the header in JSON, and the
-    arrays one after the other, the low byte of each number first. Attention is stored in 255ths,
-    the lower triangle row by row; probabilities and ``last_logits`` are float16, ids uint16.
+    arrays one after the other, the low byte of each number first. Attention is stored in 255ths
+    and cosines in 127ths, the lower triangle row by row; probabilities and ``last_logits`` are
+    float16, ids uint16.
 
     Parameters
     ----------
@@ -263,10 +278,13 @@ def pack(trace, tokenizer):
         )
     layout, _ = _layout(n, vocab_size, n_layers, n_heads)
     rows, columns = np.tril_indices(n)
-    weights = np.rint(255 * trace.attention[:, :, rows, columns])
+    in_small = {
+        "attention": np.rint(255 * trace.attention[:, :, rows, columns]),
+        "cosines": np.rint(127 * trace.cosines[:, :, rows, columns]),
+    }
     body = []
     for name, place in layout.items():
-        array = weights if name == "attention" else getattr(trace, name)
+        array = in_small.get(name, getattr(trace, name))
         if list(array.shape) != place["shape"]:
             raise ValueError(
                 f"tokenizer must be that of the trace, got one of {vocab_size} tokens"
@@ -291,8 +309,9 @@ def pack(trace, tokenizer):
 def unpack(content):
     r"""Read a trace from the bytes that ``pack`` made of it.
 
-    A weight of attention comes back with an error of at most 1/510, a number stored as float16
-    with a relative error of at most :math:`2^{-11}`, or an error of :math:`2^{-25}` near zero.
+    A weight of attention comes back with an error of at most 1/510, a cosine with one of 1/254, a
+    number stored as float16 with a relative error of at most :math:`2^{-11}`, or an error of
+    :math:`2^{-25}` near zero.
 
     Parameters
     ----------
@@ -338,8 +357,12 @@ def unpack(content):
     stored = {name: _array(body, place) for name, place in layout.items()}
     found = Trace(text, np.asarray(tokens), pieces, **stored)
     n, (_, n_layers, n_heads) = len(tokens), sizes
+    rows, columns = np.tril_indices(n)
     attention = np.zeros((n_layers, n_heads, n, n), np.float32)
-    attention[:, :, *np.tril_indices(n)] = found.attention / np.float32(255)
+    attention[:, :, rows, columns] = found.attention / np.float32(255)
+    cosines = np.zeros((2, n_layers + 1, n, n), np.float32)
+    cosines[:, :, rows, columns] = found.cosines / np.float32(127)
+    cosines[:, :, columns, rows] = cosines[:, :, rows, columns]
     named = {str(i) for i in _ids(found)}
     _require(
         isinstance(words, dict)
@@ -347,7 +370,22 @@ def unpack(content):
         and _is_list_of(str, [*words.values()]),
         "its words are not those of its ids",
     )
-    return found._replace(attention=attention), {int(i): words[i] for i in words}
+    found = found._replace(attention=attention, cosines=cosines)
+    return found, {int(i): words[i] for i in words}
+
+
+def _angles(x):
+    """Give the largest feature of a stream (n, d_model), its size, and both kinds of cosines."""
+    sizes = np.abs(x).max(axis=0)
+    feature = int(np.argmax(sizes))
+    others = np.delete(x, feature, axis=1)
+    return feature, sizes[feature], [_cosines(x), _cosines(others)]
+
+
+def _cosines(rows):
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    rows = rows / np.where(lengths > 0, lengths, 1)
+    return rows @ rows.T
 
 
 def _tokens(text, tokenizer):
@@ -395,6 +433,9 @@ def _layout(n, vocab_size, n_layers, n_heads):
         "tail_logits": ("float32", [N_BINS]),
         "tail_counts": ("uint32", [N_BINS]),
         "losses": ("float32", [n - 1]),
+        "largest_features": ("uint16", [stages]),
+        "largest_sizes": ("float32", [stages]),
+        "cosines": ("int8", [2, stages, n * (n + 1) // 2]),
     }
     layout, size = {}, 0
     for name, (dtype, shape) in kinds.items():

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.spatial
 import scipy.special
 import traces as extension  # book/_ext/traces.py
 from libraries import close
@@ -106,6 +107,14 @@ def test_a_trace_is_what_the_model_does(model):
     order = np.argsort(-logits[-1])
     assert seen.last_ids.tolist() == order[:400].tolist()
     close(seen.last_logits, (logits[-1] - logits[-1].max())[order[:400]], 1e-6)
+    for stage, x in enumerate(residuals):
+        at = np.unravel_index(np.argmax(np.abs(x)), x.shape)
+        assert seen.largest_features[stage] == at[1]
+        close(seen.largest_sizes[stage], np.abs(x[at]), 1e-6)
+        others = np.where(np.arange(config.d_model) == at[1], 0, x)
+        for found, rows in zip(seen.cosines[:, stage], (x, others), strict=True):
+            distances = scipy.spatial.distance.cdist(rows, rows, "cosine")
+            close(found, 1 - distances, 1e-6)
 
 
 def test_the_other_logits_are_counted_in_bins():
@@ -184,7 +193,9 @@ def check_round_trip(seen, found):
     for name in halved:
         close_to = np.maximum(np.abs(getattr(seen, name)) * 2**-11, 2**-25)
         assert np.all(np.abs(getattr(found, name) - getattr(seen, name)) <= close_to)
-    for name in set(Trace._fields) - {"attention", *halved}:
+    assert np.abs(found.cosines - seen.cosines).max() <= 1 / 254 + 1e-6
+    assert np.array_equal(found.cosines, found.cosines.swapaxes(-1, -2))
+    for name in set(Trace._fields) - {"attention", "cosines", *halved}:
         here, there = getattr(found, name), getattr(seen, name)
         assert np.array_equal(here, there), name
         assert type(here) is type(there), name
@@ -327,7 +338,7 @@ def best(expected):
 def test_a_sentence_of_a_dozen_fits_into_a_small_file(label):
     seen = read(label)
     packed = pack(seen, real().tokenizer)
-    assert len(packed) < 80_000
+    assert len(packed) < 100_000
     check_round_trip(seen, unpack(packed)[0])
     assert 12 <= len(seen.tokens) <= 26
     assert seen.attention.shape[:2] == (30, 9)

@@ -9,6 +9,7 @@ from lmmath.widgets.geometry import GeometryWidget
 from lmmath.widgets.neurons import NeuronsWidget
 from lmmath.widgets.positions import PositionsWidget
 from lmmath.widgets.question import Choice, Number
+from lmmath.widgets.real_model import RealModelWidget
 from lmmath.widgets.recurrence import RecurrenceWidget
 from lmmath.widgets.sampling import SamplingWidget
 from lmmath.widgets.scaling import ScalingWidget
@@ -23,6 +24,7 @@ __all__ = [
     "NeuronsWidget",
     "Number",
     "PositionsWidget",
+    "RealModelWidget",
     "RecurrenceWidget",
     "SamplingWidget",
     "ScalingWidget",

@@ -10,12 +10,12 @@ from lmmath.transformer import gpt_trace, layer_norm
 from lmmath.transformer.parameters import subset
 from lmmath.widgets.kit.base import module, style
 from lmmath.widgets.kit.reading import ReadingWidget, place_of
-from lmmath.widgets.kit.real_reading import RealReading
+from lmmath.widgets.kit.real_reading import TwoSubjects
 
 MOST_TOKENS_PRINTED = 32  # what is legible on paper
 
 
-class AttentionWidget(RealReading, ReadingWidget):
+class AttentionWidget(TwoSubjects, ReadingWidget):
     """The attention of a trained GPT, head by head, on a text of the reader's.
 
     Everything shown is a trait: read it, set it, observe it, link it. The model is a trait too,

@@ -18,12 +18,12 @@ from lmmath.transformer import gpt
 from lmmath.widgets.engines.fable import language
 from lmmath.widgets.kit.base import Finite, module, style
 from lmmath.widgets.kit.language_model import ModelWidget
-from lmmath.widgets.kit.real_reading import RealReading
+from lmmath.widgets.kit.real_reading import TwoSubjects
 
 N_SHOWN = 12  # tokens with a bar of their own
 
 
-class SamplingWidget(RealReading, ModelWidget):
+class SamplingWidget(TwoSubjects, ModelWidget):
     """The next token: what a model says, what is true, what is left after truncation.
 
     The model reads a line break, ``text``, and the tokens drawn so far. Of a text longer than

@@ -18,10 +18,10 @@ from lmmath.transformer import (
 from lmmath.transformer.parameters import subset
 from lmmath.widgets.kit.base import module, style
 from lmmath.widgets.kit.reading import ReadingWidget, name_of, place_of
-from lmmath.widgets.kit.real_reading import RealReading
+from lmmath.widgets.kit.real_reading import TwoSubjects
 
 
-class TransformerWidget(RealReading, ReadingWidget):
+class TransformerWidget(TwoSubjects, ReadingWidget):
     """The steps of a trained GPT, and what the logit lens reads off the stream after each.
 
     Everything shown is a trait: read it, set it, observe it, link it.

@@ -14,8 +14,9 @@ from playwright.sync_api import sync_playwright
 ROOT = Path(__file__).parents[2]
 # The second keeps the browser's own services, which no page can see, from looking for a network.
 ARGUMENTS = ["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
-# What the README tells a publisher to send, so no page needs more.
+# What the README tells a publisher to send, so no page needs more; and what a worker may, too.
 POLICY = "default-src 'self'"
+WORKER_POLICY = f"{POLICY}; script-src 'self' 'wasm-unsafe-eval'"
 SITE = ROOT / "_build" / "html"
 WIDGETS = ROOT / "lmmath" / "widgets"
 # A widget alone on a page, with a model that has what anywidget's front end asks for.
@@ -71,7 +72,10 @@ class _QuietHandler(SimpleHTTPRequestHandler):
 
 class _StrictHandler(_QuietHandler):
     def end_headers(self):
-        self.send_header("Content-Security-Policy", POLICY)
+        is_worker = self.path.endswith(".worker.js")
+        self.send_header(
+            "Content-Security-Policy", WORKER_POLICY if is_worker else POLICY
+        )
         super().end_headers()
 
 

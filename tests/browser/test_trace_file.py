@@ -43,6 +43,9 @@ WHOLE = """
     last: [trace.last.ids, trace.last.logits, trace.last.tail.logits, trace.last.tail.counts]
       .map((array) => Array.from(array)),
     losses: Array.from(trace.losses),
+    largest: range(n_layers + 1).map(trace.largest),
+    cosines: [true, false].map((isWhole) => range(n_layers + 1).map((stage) =>
+      trace.cosines(stage, isWhole).map((row) => Array.from(row)))),
     kinds: [trace.lens.ids, trace.lens.probabilities, trace.lens.ranks, trace.next.ids,
       trace.next.probabilities, trace.last.logits, trace.losses, trace.attention(0, 0)[0]]
       .map((array) => array.constructor.name),
@@ -117,6 +120,13 @@ def test_a_trace_is_what_it_is_in_python(run, make):
         )
     ]
     assert found["losses"] == seen.losses.tolist()
+    assert found["largest"] == [
+        {"feature": feature, "size": size}
+        for feature, size in zip(
+            seen.largest_features.tolist(), seen.largest_sizes.tolist(), strict=True
+        )
+    ]
+    assert np.array_equal(np.asarray(found["cosines"], np.float32), seen.cosines)
     assert found["kinds"] == [
         "Uint16Array", "Float32Array", "Uint32Array", "Uint16Array", "Float32Array",
         "Float32Array", "Float32Array", "Float32Array",

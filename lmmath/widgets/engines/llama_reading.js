@@ -8,8 +8,8 @@ const BINS = 64; // for the logits of all others after the last token
 
 export const MOST_READ = 256; // tokens of which all attention is kept: 9 MB
 
-// Read tokens. Gives {shown, lens(position)}: `shown` can be sent to the page, and the lens is asked
-// for one position at a time, since it costs as much as a token for each layer.
+// Read tokens. Gives {shown, lens(position), angles(stage)}: `shown` can be sent to the page. The lens
+// is asked for one position at a time, since it costs as much as a token for each layer.
 export async function readText(model, tokenizer, tokens, { edits, pause, tell }) {
   const { n_layers, n_heads, d_model } = model.config;
   const n = tokens.length;
@@ -58,6 +58,8 @@ export async function readText(model, tokenizer, tokens, { edits, pause, tell })
       losses,
       last: lastOf(logits, tokenizer),
     },
+    // The largest feature of the stream at a stage, and the cosines between its vectors.
+    angles: (stage) => anglesOf(stages[stage], d_model),
     // For each stage of the stream, the most probable next tokens as if the last block were passed.
     async lens(position) {
       const read = [];
@@ -69,6 +71,27 @@ export async function readText(model, tokenizer, tokens, { edits, pause, tell })
       return read;
     },
   };
+}
+
+// The largest feature of a stream, and the cosines between its vectors, with that feature and without
+// it: {feature, size, whole, others}.
+function anglesOf(x, d_model) {
+  const n = x.length / d_model;
+  let at = 0;
+  for (let i = 1; i < x.length; i += 1) if (Math.abs(x[i]) > Math.abs(x[at])) at = i;
+  const feature = at % d_model;
+  const product = (i, j, skipped) => {
+    let sum = 0;
+    for (let k = 0; k < d_model; k += 1) if (k !== skipped) sum += x[i * d_model + k] * x[j * d_model + k];
+    return sum;
+  };
+  const cosines = (skipped) => {
+    const lengths = Array.from({ length: n }, (_, i) => Math.sqrt(product(i, i, skipped)) || 1);
+    return lengths.map((length, i) =>
+      lengths.map((other, j) => product(i, j, skipped) / (length * other)),
+    );
+  };
+  return { feature, size: Math.abs(x[at]), whole: cosines(), others: cosines(feature) };
 }
 
 // The logits after the last token: the largest one by one, of all others how many are how large. So

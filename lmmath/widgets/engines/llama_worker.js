@@ -42,6 +42,12 @@ const TASKS = {
     return lastReading.lens(position);
   },
 
+  // The angles between the vectors of the stream of the text read last, at one stage.
+  async angles({ stage }) {
+    if (!lastReading) throw new Error("No text has been read.");
+    return lastReading.angles(stage);
+  },
+
   // Remove what the browser keeps of the model.
   async forget() {
     await forgetPieces();

@@ -4,6 +4,7 @@
 import { float16 } from "./gpt_file.js";
 
 const DTYPES = {
+  int8: Int8Array,
   uint8: Uint8Array,
   uint16: Uint16Array,
   uint32: Uint32Array,
@@ -21,6 +22,8 @@ const listed = (vocab_size) => [5, 20, 400].map((k) => Math.min(k, vocab_size));
 // lens: {ids, probabilities, ranks}, next: {ids, probabilities},
 // last: {ids, logits, tail: {logits, counts}}} with flat typed arrays, and
 // attention(layer, head) -> rows of weights, zero above the diagonal;
+// largest(stage) -> {feature, size} of the stream;
+// cosines(stage, isWhole) -> rows: between its vectors, with all features or without the largest;
 // lensAt(stage, position) and nextAt(position) -> [{id, text, probability}], the best first.
 export async function parseTrace(bytes) {
   const content = await unzip(bytes);
@@ -50,7 +53,10 @@ export async function parseTrace(bytes) {
   return {
     text, tokens, pieces, words, vocab_size, n_layers, n_heads, lens, next, last,
     losses: stored.losses,
-    attention: (layer, head) => triangle(stored.attention, layer * n_heads + head, n),
+    attention: (layer, head) => triangle(stored.attention, layer * n_heads + head, n, 255),
+    largest: (stage) => ({ feature: stored.largest_features[stage], size: stored.largest_sizes[stage] }),
+    cosines: (stage, isWhole) =>
+      symmetric(triangle(stored.cosines, (isWhole ? 0 : n_layers + 1) + stage, n, 127)),
     lensAt: (stage, position) => best(lens, stage * n + position, kLens),
     nextAt: (position) => best(next, position, kNext),
   };
@@ -102,6 +108,9 @@ function layout({ tokens: { length: n }, vocab_size, n_layers, n_heads }) {
     tail_logits: ["float32", [N_BINS]],
     tail_counts: ["uint32", [N_BINS]],
     losses: ["float32", [n - 1]],
+    largest_features: ["uint16", [n_layers + 1]],
+    largest_sizes: ["float32", [n_layers + 1]],
+    cosines: ["int8", [2, n_layers + 1, (n * (n + 1)) / 2]],
   };
 }
 
@@ -127,14 +136,18 @@ function parseArrays(header, body) {
   return arrays;
 }
 
-// The weights of one head, of which the file has the lower triangles, row by row.
-function triangle(weights, which, n) {
+// One of the lower triangles that the file has, row by row, as a matrix; `one` stands for 1.
+export function triangle(stored, which, n, one) {
   let at = (which * n * (n + 1)) / 2;
   return Array.from({ length: n }, (_, i) => {
     const row = new Float32Array(n);
-    for (let j = 0; j <= i; j += 1) row[j] = weights[at++] / 255;
+    for (let j = 0; j <= i; j += 1) row[j] = stored[at++] / one;
     return row;
   });
+}
+
+function symmetric(rows) {
+  return rows.map((row, i) => row.map((value, j) => (j <= i ? value : rows[j][i])));
 }
 
 function requireSound(condition, problem) {

@@ -2,9 +2,9 @@
 // the build has made, or from the model itself in a worker, once the reader has asked for it. In a
 // notebook: from the kernel, which answers with a trace.
 //
-// A reading is {tokens, pieces, n_layers, n_heads, losses, last, attention(layer, head),
-// next(position), lens(position)}; `lens` gives a promise.
-import { parseTrace } from "../engines/trace_file.js";
+// A reading is {tokens, pieces, n_layers, n_heads, losses, last, attention(layer, head), next(position),
+// lens(position), angles(stage)}; the last two give promises.
+import { parseTrace, triangle } from "../engines/trace_file.js";
 import { realModel } from "./real_model.js";
 
 export const IN_A_NOTEBOOK = !import.meta.url.startsWith("http");
@@ -114,25 +114,23 @@ function ofTrace(trace) {
       tail: Array.from(trace.last.tail.logits, (logit, bin) => ({ logit, count: trace.last.tail.counts[bin] })),
     },
     next: (position) => trace.nextAt(position),
+    angles: async (stage) => ({
+      ...trace.largest(stage),
+      whole: trace.cosines(stage, true),
+      others: trace.cosines(stage, false),
+    }),
     lens: async (position) =>
       Array.from({ length: trace.n_layers + 1 }, (_, stage) => trace.lensAt(stage, position)),
   };
 }
 
 function ofWorker(shown) {
-  const { tokens, n_heads, attention } = shown;
-  const n = tokens.length;
-  const nWeights = (n * (n + 1)) / 2;
+  const { n_heads } = shown;
+  const n = shown.tokens.length;
   return {
     ...shown,
-    attention(layer, head) {
-      const begin = (layer * n_heads + head) * nWeights;
-      return tokens.map((_, i) => {
-        const row = Array(n).fill(0);
-        for (let j = 0; j <= i; j += 1) row[j] = attention[begin + (i * (i + 1)) / 2 + j] / 255;
-        return row;
-      });
-    },
+    attention: (layer, head) =>
+      triangle(shown.attention, layer * n_heads + head, n, 255).map((row) => [...row]),
     next: (position) => shown.next[position],
   };
 }

@@ -13,7 +13,7 @@ export function realAttention({ model, el, signal }) {
     element("span", { className: "lm-weight" }),
     element("span", { className: "lm-bar", ariaHidden: "true" }),
   ];
-  return realReading({ model, el, signal }, makeView, { label: "The token that attends", extras });
+  return realReading({ model, el, signal }, makeView, { label: "The token that attends", extras, changes: "head_off" });
 
   function makeView({ readings }) {
     const grid = headGrid((layer, head) => choose(layer, head));

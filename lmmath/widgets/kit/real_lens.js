@@ -10,7 +10,7 @@ const LONGEST_BARS = [0.05, 0.2, 0.5, 1]; // of which the first that all bars fi
 
 export function realLens({ model, el, signal }) {
   el.classList.add("lm-transformer");
-  return realReading({ model, el, signal }, makeView, { label: "The token after which the next is guessed" });
+  return realReading({ model, el, signal }, makeView, { label: "The token after which the next is guessed", changes: "zeroed" });
 
   function makeView() {
     const stages = tower((i) => setTrait(model, "stage", i));

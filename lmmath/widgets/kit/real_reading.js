@@ -2,7 +2,6 @@
 //
 // The traits are those of `RealReading` in real_reading.py. A view is {element, show(reading, place),
 // clear()}; `place` is the position of the chosen token.
-import { INTACT } from "../engines/llama.js";
 import { offerModel } from "./offer.js";
 import { placeOf, positionOf, tokenStrip } from "./reading.js";
 import { readingsFor } from "./readings.js";
@@ -10,9 +9,11 @@ import { element, setTrait, status, toggle, uniqueName, watch } from "./shared.j
 
 const PAUSE = 300; // milliseconds without a key, after which the text is read
 const OWN = "your own";
+// What else decides, when a switch is on, how the model is changed.
+const CHANGED = { head_off: ["real_layer", "real_head"], zeroed: ["stage", "feature"] };
 const PIECES = { decode: ([piece]) => piece }; // a strip of pieces, not of ids
 
-export function realReading({ model, el, signal }, makeView, { label = "The chosen token", extras, hasStrip = true } = {}) {
+export function realReading({ model, el, signal }, makeView, { label, extras, hasStrip = true, changes } = {}) {
   const readings = readingsFor(model, signal);
   const view = makeView({ readings });
   const words = status(signal);
@@ -20,10 +21,13 @@ export function realReading({ model, el, signal }, makeView, { label = "The chos
   const offer = readings.model ? offerModel(readings.model, signal) : { element: "" };
   const pick = (i) => setTrait(model, "token", positionOf(i, reading.tokens.length));
   const strip = tokenStrip(label, pick, extras);
-  const chat = toggle(model, "chat", "as a question to answer", signal);
+  const chat = toggle(model, "chat", "put it as a question, in the chat template", signal);
   strip.element.hidden = !hasStrip;
   const body = element("div", { className: "lm-body" }, strip.element, view.element);
-  el.append(chooser.element, chat, offer.element, body, words.element);
+  const own = element("div", {}, offer.element, chat);
+  el.append(chooser.element, body, words.element, own);
+  const followModel = () => (chat.hidden = readings.model && !readings.model.description);
+  followModel();
 
   let reading;
   let latest = 0;
@@ -35,19 +39,20 @@ export function realReading({ model, el, signal }, makeView, { label = "The chos
     running?.abort();
     running = new AbortController();
     const [text, isChat] = [model.get("sentence"), model.get("chat")];
-    const edits = editsOf(model);
+    const edits = editsOf(model, changes);
     try {
       const index = await readings.index();
       if (turn !== latest) return;
       chooser.offer(index.sentences);
       if (!(await readings.canRead(text, { isChat, edits }))) {
-        body.hidden = reading === undefined;
+        body.hidden = !edits;
+        reading = edits && reading;
         words.say(edits ? "To change the model, load it first." : "To read this text, load the model first.");
         return;
       }
       const found = await readings.read(text, { isChat, edits, signal: running.signal });
       if (turn !== latest || signal.aborted) return;
-      reading = { ...found, heads: index.heads };
+      reading = { ...found, heads: index.heads, text, isChat, isChanged: edits !== undefined };
       body.hidden = false;
       show();
     } catch (error) {
@@ -72,25 +77,32 @@ export function realReading({ model, el, signal }, makeView, { label = "The chos
     clearTimeout(timer);
     timer = setTimeout(read, PAUSE);
   };
-  for (const name of ["sentence", "chat", "head_off", "zeroed"]) model.on(`change:${name}`, later);
+  const asked = ["sentence", "chat", ...(changes ? [changes, ...CHANGED[changes]] : [])];
+  const onChange = () => {
+    const isSame = changes && !model.get(changes) && reading?.isChanged === false;
+    if (!isSame || model.get("sentence") !== reading.text || model.get("chat") !== reading.isChat) later();
+  };
+  for (const name of asked) model.on(`change:${name}`, onChange);
   signal.addEventListener("abort", () => {
     clearTimeout(timer);
     running?.abort();
-    for (const name of ["sentence", "chat", "head_off", "zeroed"]) model.off(`change:${name}`, later);
+    for (const name of asked) model.off(`change:${name}`, onChange);
   });
   watch(model, ["token"], show, signal);
-  const ready = () => read();
+  const ready = () => (followModel(), read());
   readings.model?.addEventListener("ready", ready, { signal });
   return first.then(() => ({ show }));
 }
 
-// What of the model is switched off: the chosen head, one feature after one block, or nothing.
-export function editsOf(model) {
-  const off = model.get("head_off");
-  const zeroed = model.get("zeroed");
-  if (!off && !zeroed) return undefined;
-  const heads = off ? new Set([`${model.get("real_layer")}.${model.get("real_head")}`]) : INTACT.heads;
-  return { heads, zeros: zeroed ? [{ stage: model.get("stage"), feature: model.get("feature") }] : [] };
+// What of the model is switched off: the chosen head, one feature after one block, or nothing. The
+// trait that says so is `changes`, if the view has such a switch.
+function editsOf(model, changes) {
+  if (!changes || !model.get(changes)) return undefined;
+  const head = `${model.get("real_layer")}.${model.get("real_head")}`;
+  const zero = { stage: model.get("stage"), feature: model.get("feature") };
+  return changes === "head_off"
+    ? { heads: new Set([head]), zeros: [] }
+    : { heads: new Set(), zeros: [zero] };
 }
 
 // A list of sentences, and the text of the one that is chosen, which can be changed.

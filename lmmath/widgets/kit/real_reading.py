@@ -20,15 +20,13 @@ FIRST = "The cat sat on the mat because it was tired."
 
 
 class RealReading(Widget):
-    """A widget on two models: SmolLM2, which people use, and the one that has learned Fable.
+    """A widget that shows SmolLM2 reading a sentence; its JavaScript gets it by ``real_reading.js``.
 
-    On the book's site SmolLM2 reads the sentences of ``lmmath.traces`` at once, and any text when
-    the reader has loaded it. In a notebook the kernel answers for it.
+    On the book's site it reads the sentences of ``lmmath.traces`` at once, and any text when the
+    reader has loaded the model. In a notebook the kernel answers.
 
     Parameters
     ----------
-    subject : {"SmolLM2", "Fable"}
-        Which of the two is shown.
     sentence : str
         What SmolLM2 reads.
     chat : bool
@@ -43,12 +41,10 @@ class RealReading(Widget):
         A feature of the residual stream after block ``stage``; 0 is before the first block.
     zeroed : bool
         Whether that feature is set to zero.
+    without_largest : bool
+        Whether angles are taken without the largest feature of the stream.
     """
 
-    # A published page fetches these only when they are asked for.
-    _later = traitlets.List(traitlets.Unicode(), ["weights"]).tag(sync=True)
-
-    subject = traitlets.Enum(["SmolLM2", "Fable"], "SmolLM2").tag(sync=True)
     sentence = traitlets.Unicode(FIRST).tag(sync=True)
     chat = traitlets.Bool(False).tag(sync=True)
     token = traitlets.Int(8).tag(sync=True)
@@ -58,6 +54,7 @@ class RealReading(Widget):
     stage = traitlets.Int(12, min=0).tag(sync=True)
     feature = traitlets.Int(507, min=0).tag(sync=True)
     zeroed = traitlets.Bool(False).tag(sync=True)
+    without_largest = traitlets.Bool(False).tag(sync=True)
 
     def __init__(self, **traits):
         super().__init__(**traits)
@@ -133,6 +130,35 @@ class RealReading(Widget):
             f"last it is “{guesses[-1]}”, {sizes[-1]:.2f}.",
         )
 
+    def picture_of_tokens(self):
+        """Draw what each token of the sentence costs SmolLM2, in bits."""
+        pieces, bits = self._real_pieces()[1:], self.reading.losses / np.log(2)
+        figure, axes = figures.subplots(height=0.6 + 0.28 * len(pieces))
+        places = np.arange(len(pieces))
+        axes.barh(places, bits, 0.6)
+        axes.set_yticks(places, pieces, parse_math=False)
+        axes.invert_yaxis()
+        axes.set_xlabel("cost of the token in bits")
+        dearest = int(np.argmax(bits))
+        return figures.show(
+            figure,
+            f"The {len(pieces)} tokens of “{self.sentence}”, and what each costs SmolLM2. The "
+            f"least expected is “{pieces[dearest]}”, {bits[dearest]:.1f} bits.",
+        )
+
+    def picture_of_angles(self):
+        """Draw the cosines between the tokens' vectors at the chosen stage."""
+        pieces = self._real_pieces()
+        cosines = self.reading.cosines[int(self.without_largest), self.stage]
+        figure, axes = figures.subplots(width=4.6, height=4.4)
+        figures.heat_map(axes, np.clip(cosines, 0, 1), pieces, pieces)
+        mean = cosines[np.tril_indices(len(pieces), -1)].mean()
+        return figures.show(
+            figure,
+            f"Heat map of the cosines between the vectors of {len(pieces)} tokens in the stream of "
+            f"SmolLM2 after block {self.stage}. On average two have {mean:.2f}.",
+        )
+
     def picture_of_next(self, temperature=1.0, n_shown=12):
         """Draw SmolLM2's most probable next tokens."""
         trace, tokenizer = self.reading, _tokenizer()
@@ -151,6 +177,21 @@ class RealReading(Widget):
             f"all others together, at temperature {temperature:g}. {names[0]} has probability "
             f"{listed[0]:.2f}, all others together {others:.2f}.",
         )
+
+
+class TwoSubjects(RealReading):
+    """A widget on two models: SmolLM2, which people use, and the one that has learned Fable.
+
+    Parameters
+    ----------
+    subject : {"SmolLM2", "Fable"}
+        Which of the two is shown.
+    """
+
+    # A published page fetches these only when they are asked for.
+    _later = traitlets.List(traitlets.Unicode(), ["weights"]).tag(sync=True)
+
+    subject = traitlets.Enum(["SmolLM2", "Fable"], "SmolLM2").tag(sync=True)
 
 
 @cache
