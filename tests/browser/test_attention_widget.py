@@ -112,6 +112,7 @@ def test_the_first_state_is_pythons(view):
 def test_everything_by_keyboard(page, view):
     widget = AttentionWidget()
     shows(view, widget)
+    page.keyboard.press("Tab")  # the choice of a model
     page.keyboard.press("Tab")
     page.keyboard.press("End")
     page.keyboard.type(" nuts")

@@ -120,6 +120,7 @@ def test_the_first_state_is_pythons(view):
 
 def test_everything_by_keyboard(page, view):
     text = TransformerWidget().text
+    page.keyboard.press("Tab")  # the choice of a model
     page.keyboard.press("Tab")
     page.keyboard.press("End")
     page.keyboard.type(" Kali")

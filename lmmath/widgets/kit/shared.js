@@ -14,6 +14,8 @@ export function element(tag, properties = {}, ...children) {
 // Make a page's element a widget. Keys pressed in it are its own: JupyterLab, which would move to
 // another cell on an arrow key, and delete one on "d d", gets only those with Shift, Ctrl, Alt, Cmd.
 export function fill(el, signal, ...children) {
+  el.append(...children);
+  if (el.closest(".lm-widget")) return; // it is a part of one
   const own = ({ target, shiftKey, ctrlKey, altKey, metaKey }) => {
     if (!el.contains(target)) return;
     const chord = shiftKey || ctrlKey || altKey || metaKey;
@@ -21,7 +23,6 @@ export function fill(el, signal, ...children) {
   };
   window.addEventListener("keydown", own, { capture: true, signal }); // before JupyterLab's, on document
   el.classList.add("lm-widget");
-  el.append(...children);
 }
 
 export function setTrait(model, name, value) {
