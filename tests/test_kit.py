@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import traitlets
 
-from lmmath.widgets.kit.base import Finite, Widget, module, style
+from lmmath.widgets.kit.base import Finite, Widget, style
 
 
 class Gauge(Widget):
@@ -56,9 +56,3 @@ def test_a_widgets_own_styles_follow_the_shared_ones():
     shared = style("kit/shared.css")
     assert shared.startswith("/* One look for all widgets.")
     assert shared.count("/* One look for all widgets.") == 2
-
-
-def test_modules_share_what_they_both_import():
-    inside = module("kit/plot.js")
-    assert 'from "./' not in inside
-    assert "data:text/javascript;base64," in inside

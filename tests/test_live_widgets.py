@@ -12,8 +12,10 @@ import ipywidgets
 import pytest
 import traitlets
 from live_widgets import keep
-from live_widgets.assets import Assets
+from live_widgets.assets import Assets, modules_within
 from live_widgets.page import CannotHost, page_data
+
+from lmmath.widgets.kit.base import module
 
 
 class Plain(anywidget.AnyWidget):
@@ -94,6 +96,23 @@ def test_every_form_of_import_is_one_of_a_file(source):
     name = assets.add_module(source.replace("@", embedded("inner")))
     inner = hashlib.sha256(b"inner").hexdigest()[:16]
     assert assets.files[name].decode() == source.replace("@", f'"./{inner}.js"')
+
+
+def test_a_bundle_becomes_files_that_lead_to_each_other():
+    assets = Assets()
+    source = module("real_model.js")
+    name = assets.add_module(source)
+    texts = {key: content.decode() for key, content in assets.files.items()}
+    assert "const VIEWS" in texts[name]
+    assert not any('"@' in text for text in texts.values())
+    led_to = {
+        n for text in texts.values() for n in re.findall(r'"\./([\w.]+\.js)"', text)
+    }
+    assert led_to == texts.keys() - {name}
+    (worker,) = [key for key in texts if key.endswith(".worker.js")]
+    assert "self.onmessage" in texts[worker]
+    assert sum("export function fill" in text for text in texts.values()) == 1
+    assert len(list(modules_within(source))) == len(texts)
 
 
 def test_an_address_that_is_not_imported_stays():

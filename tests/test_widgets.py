@@ -1,7 +1,6 @@
 """The widgets' Python side: traits, what the attention widget shows, the static picture."""
 
-import base64
-import re
+import json
 
 import numpy as np
 import pytest
@@ -168,10 +167,18 @@ def test_a_widget_must_have_a_picture():
         Widget().picture()
 
 
-def test_imported_modules_travel_inside_the_module():
-    source = module("question.js")
-    assert 'from "./' not in source
-    inside = re.findall(r'from "data:text/javascript;base64,([\w+/=]+)"', source)
-    assert [base64.b64decode(text).decode() for text in inside] == [
-        module("kit/shared.js")
-    ]
+def test_each_module_travels_once_with_the_widget():
+    source = module("neurons.js")
+    sources = json.loads(source.partition("const SOURCES = ")[2].partition(";\n")[0])
+    assert {"neurons.js", "kit/shared.js", "kit/plot.js"} < sources.keys()
+    assert all(
+        'from "./' not in text and 'from "../' not in text for text in sources.values()
+    )
+    assert 'from "@kit/shared.js"' in sources["kit/plot.js"]
+    assert len(source) < 1.2 * sum(map(len, sources.values()))
+
+
+def test_a_worker_travels_with_the_widget():
+    source = module("real_model.js")
+    assert '"engines/llama_worker.js": ' in source
+    assert 'new URL(\\"@engines/llama_worker.js\\", import.meta.url)' in source

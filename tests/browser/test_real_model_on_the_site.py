@@ -69,12 +69,12 @@ def test_every_sentence_is_a_choice_away(page, strict_site, asked):
     choice = widget.get_by_label("Sentence")
     options = choice.locator("option").all_text_contents()
     assert options == [*SENTENCES, "your own"]
-    for label, text in SENTENCES.items():
-        choice.select_option(label)
+    for label, text in list(SENTENCES.items())[1:]:
+        with page.expect_response(lambda reply: of([reply.url], "traces")):
+            choice.select_option(label)
         expect(text_of(widget)).to_have_value(text)
-        words = widget.locator(".lm-words .lm-word")
-        last = text.strip().split()[-1].strip("'")[-2:]
-        expect(words.last).to_contain_text(last if len(label) != 6 else "⏎")
+        last = "⏎" if text.endswith("\n") else text[-1]
+        expect(widget.locator(".lm-words .lm-word").last).to_contain_text(last)
     assert len(of(asked, "traces")) == len(SENTENCES)
     assert of(asked, "model") == []
 
@@ -83,7 +83,7 @@ def test_heads_are_picked_by_keyboard_and_by_touch(page, strict_site):
     widget = open_widget(page, f"{strict_site}/index.html")
     title = widget.locator(".lm-title")
     expect(title).to_have_text("Layer 10, head 5: looks at the right name")
-    widget.get_by_label("Layer").focus()
+    widget.get_by_role("slider", name="Layer").focus()
     page.keyboard.press("ArrowRight")
     expect(title).to_contain_text("Layer 11, head 5")
     box = widget.locator(".lm-heads canvas").bounding_box()
@@ -124,9 +124,9 @@ def test_own_text_needs_the_model_and_then_is_read(page, strict_site, asked):
     widget.get_by_label("switch this head off").uncheck()
     # Any text is text.
     for strange, last in [
-        ("שלום 🐈 <b>x</b>", "b"),
+        ("שלום 🐈 <b>x</b>", ">"),
         ("\u202eabc\u0000", "�"),
-        ("<|endoftext|>", "|>"),
+        ("<|endoftext|>", ">"),
     ]:
         text_of(widget).fill(strange)
         expect(words.last).to_contain_text(last, timeout=PATIENCE)
@@ -151,7 +151,7 @@ def test_two_widgets_share_the_model_and_it_writes(page, strict_site, asked):
     text_of(widget).fill("What is the capital of France?")
     widget.get_by_label("put it as a question, in the chat template").check()
     expect(spoken(widget)).to_contain_text("Most probable is “The”", timeout=PATIENCE)
-    temperature = widget.get_by_label("Temperature")
+    temperature = widget.get_by_role("slider", name="Temperature")
     temperature.focus()
     page.keyboard.press("Home")
     widget.get_by_role("button", name="Write on").click()

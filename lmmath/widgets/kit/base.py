@@ -1,47 +1,15 @@
 """What the widgets share: traits for numbers and arrays, modules and styles, a picture."""
 
-import base64
-import re
 from math import isfinite
 from numbers import Real
-from pathlib import Path
 
 import anywidget
 import numpy as np
 import traitlets
 
-FOLDER = Path(__file__).parents[1]  # of the widgets
+from lmmath.widgets.kit.bundle import FOLDER, module, with_imports
 
-
-def module(name):
-    """Read a JavaScript module, with the modules it imports inside it.
-
-    A notebook takes a widget's JavaScript as one text, in which ``"./kit/plot.js"`` would lead
-    nowhere. So the address of each module that it imports, or starts as a worker, becomes a
-    ``data:`` address that holds the module. The book's website turns those back into files.
-
-    Parameters
-    ----------
-    name : str
-        File name in the folder of the widgets: ``"attention.js"``, ``"kit/plot.js"``.
-
-    Returns
-    -------
-    str
-    """
-    file = FOLDER / name
-    return with_imports(file.read_text("utf-8"), file.parent)
-
-
-def with_imports(source, folder=FOLDER):
-    """Put the modules that a JavaScript text imports inside it; ``folder`` is where it lies."""
-
-    def inside(found):
-        name = Path(folder, found[0]).resolve().relative_to(FOLDER).as_posix()
-        text = base64.b64encode(module(name).encode()).decode()
-        return f"data:text/javascript;base64,{text}"
-
-    return re.sub(r'(?:(?<=from ")|(?<=URL\("))\.\.?/[\w/-]+\.js(?=")', inside, source)
+__all__ = ["FOLDER", "Array", "Finite", "Widget", "module", "style", "with_imports"]
 
 
 def style(name):

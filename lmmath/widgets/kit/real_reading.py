@@ -20,7 +20,7 @@ FIRST = "The cat sat on the mat because it was tired."
 
 
 class RealReading(Widget):
-    """A widget that shows SmolLM2 reading a sentence; its JavaScript gets it by ``real_reading.js``.
+    """A widget that shows SmolLM2 reading a sentence; its JavaScript is in ``real_reading.js``.
 
     On the book's site it reads the sentences of ``lmmath.traces`` at once, and any text when the
     reader has loaded the model. In a notebook the kernel answers.
