@@ -1,7 +1,8 @@
-"""Assemble the WebAssembly kernel of the real model's engine into a JavaScript module.
+"""Assemble the WebAssembly kernels of the widgets' engines into JavaScript modules.
 
-The text is ``lmmath/widgets/engines/kernel.wat``. What it assembles to, half a kilobyte, is a
-string in ``kernel.js`` beside it, so that a widget needs no other file.
+The texts are ``kernel.wat``, for the real model, and ``training_kernel.wat``, for a model that
+learns, in ``lmmath/widgets/engines``. What each assembles to, less than a kilobyte, is a string
+in a module beside it, so that a widget needs no other file.
 """
 
 import base64
@@ -10,18 +11,18 @@ from pathlib import Path
 import wasmtime
 
 ENGINES = Path(__file__).parents[1] / "lmmath" / "widgets" / "engines"
-SOURCE = ENGINES / "kernel.wat"
-MODULE = ENGINES / "kernel.js"
+SOURCES = (ENGINES / "kernel.wat", ENGINES / "training_kernel.wat")
 
 
-def assembled():
-    """Give the text of ``kernel.js``."""
-    code = wasmtime.wat2wasm(SOURCE.read_text("utf-8"))
+def assembled(source):
+    """Give the text of the JavaScript module that belongs beside a WebAssembly text."""
+    code = wasmtime.wat2wasm(source.read_text("utf-8"))
     return (
-        "// Made by tools/kernel.py from kernel.wat: the WebAssembly module, in base64.\n"
+        f"// Made by tools/kernel.py from {source.name}: the WebAssembly module, in base64.\n"
         f'export const KERNEL =\n  "{base64.b64encode(code).decode()}";\n'
     )
 
 
 if __name__ == "__main__":
-    MODULE.write_text(assembled(), "utf-8", newline="\n")
+    for source in SOURCES:
+        source.with_suffix(".js").write_text(assembled(source), "utf-8", newline="\n")

@@ -48,8 +48,8 @@ def previous_token_scores(params, config, texts):
     return np.stack(scores), float(np.mean(even))
 
 
-def scores_by_distance(params, config, texts, layer, head, n_distances):
-    r"""Average a head's scores by distance, and foretell them from two vectors.
+def scores_by_distance(params, config, texts, heads, n_distances):
+    r"""Average heads' scores by distance, and foretell each head's from two vectors.
 
     .. math::
 
@@ -66,13 +66,13 @@ def scores_by_distance(params, config, texts, layer, head, n_distances):
     config : LlamaConfig
     texts : list of integer arrays, each (n,)
         More than ``n_distances + 1`` tokens each.
-    layer, head : int
-        From 0.
+    heads : list of (int, int)
+        Layer and head, both from 0.
     n_distances : int
 
     Returns
     -------
-    measured, foretold : numpy.ndarray of float64, shape (n_distances,)
+    measured, foretold : numpy.ndarray of float64, shape (n_heads, n_distances)
         For the distances 0, 1, ...
 
     Raises
@@ -81,6 +81,18 @@ def scores_by_distance(params, config, texts, layer, head, n_distances):
         If the model does not turn queries and keys.
     ValueError
         If a text is too short.
+
+    Examples
+    --------
+    Of one word again and again, the first layer's queries and keys are all alike:
+
+    >>> from lmmath.transformer import init_llama
+    >>> config = LlamaConfig(9, n_positions=8, d_model=4, n_layers=1, n_heads=2, d_ff=4)
+    >>> params = init_llama(config, np.random.default_rng(0))
+    >>> texts = [np.full(8, 3)]
+    >>> measured, foretold = scores_by_distance(params, config, texts, [(0, 0), (0, 1)], 5)
+    >>> measured.shape, bool(np.allclose(measured, foretold, atol=1e-6))
+    ((2, 5), True)
     """
     if not isinstance(config, LlamaConfig):
         raise TypeError(f"config must be a LlamaConfig, got {type(config).__name__}")
@@ -90,19 +102,24 @@ def scores_by_distance(params, config, texts, layer, head, n_distances):
             f"texts must hold at least {n_distances + 2} tokens each, "
             f"got one of {min(map(len, texts))}"
         )
-    queries, keys, by_distance = [], [], []
-    for tokens in texts:
-        query, key = _before_turning(params, config, tokens, layer, head)
-        turned = [rotary_embedding(x, base=config.rotary_base) for x in (query, key)]
-        scores = (turned[0] @ turned[1].T / np.sqrt(config.d_head))[1:, 1:]
-        by_distance.append([np.diagonal(scores, -d).mean() for d in range(n_distances)])
-        queries.append(query[1:])
-        keys.append(key[1:])
-    mean_query, mean_key = (np.concatenate(x).mean(axis=0) for x in (queries, keys))
-    distances = np.arange(n_distances)
-    alike = np.tile(mean_query, (n_distances, 1))
-    foretold = rotary_embedding(alike, distances, config.rotary_base) @ mean_key
-    return np.mean(by_distance, axis=0), foretold / np.sqrt(config.d_head)
+    residuals = [llama_trace(params, tokens, config)[0] for tokens in texts]
+    measured, foretold = np.zeros((2, len(heads), n_distances))
+    for i, (layer, head) in enumerate(heads):
+        parts = [
+            _before_turning(params, config, x[layer], layer, head) for x in residuals
+        ]
+        measured[i] = np.mean(
+            [_mean_by_distance(*part, config, n_distances) for part in parts], axis=0
+        )
+        queries, keys = zip(*parts, strict=True)
+        mean_query, mean_key = (
+            np.concatenate([x[1:] for x in rows]).mean(axis=0)
+            for rows in (queries, keys)
+        )
+        alike = np.tile(mean_query, (n_distances, 1))
+        turned = rotary_embedding(alike, np.arange(n_distances), config.rotary_base)
+        foretold[i] = turned @ mean_key / np.sqrt(config.d_head)
+    return measured, foretold
 
 
 def losses_at_positions(params, config, texts, place):
@@ -130,11 +147,17 @@ def losses_at_positions(params, config, texts, place):
     return np.asarray(losses)
 
 
-def _before_turning(params, config, tokens, layer, head):
-    """Give a head's queries and keys, (n, d_head) each, in float64."""
-    residuals, _ = llama_trace(params, tokens, config)
+def _mean_by_distance(query, key, config, n_distances):
+    """Average the scores of a head's queries and keys, without the first token."""
+    turned = [rotary_embedding(x, base=config.rotary_base) for x in (query, key)]
+    scores = (turned[0] @ turned[1].T / np.sqrt(config.d_head))[1:, 1:]
+    return [np.diagonal(scores, -d).mean() for d in range(n_distances)]
+
+
+def _before_turning(params, config, x, layer, head):
+    """Give a head's queries and keys, (n, d_head) each, in float64, of the stream before it."""
     block = subset(params, f"layers.{layer}.")
-    x = rms_norm(residuals[layer], block["input_layernorm.weight"], config.eps)
+    x = rms_norm(x, block["input_layernorm.weight"], config.eps)
     group = head * config.n_kv_heads // config.n_heads
     parts = []
     for name, place in (("q", head), ("k", group)):

@@ -92,9 +92,13 @@ class Analogies(NamedTuple):
     nearest: list
 
     def right(self, guesses):
-        """Count the guesses that are the fourth word."""
-        return sum(
-            guess == words[3] for guess, words in zip(guesses, self.words, strict=True)
+        """Say of each guess whether it is the fourth word: booleans, shape (n,)."""
+        return np.asarray(
+            [
+                guess == words[3]
+                for guess, words in zip(guesses, self.words, strict=True)
+            ],
+            bool,
         )
 
 
@@ -103,6 +107,9 @@ def analogies(rows, tokenizer, quadruples):
 
     .. math:: \arg\max_w \cos(e_w,\; \hat e_b - \hat e_a + \hat e_c), \qquad
               w \notin \{a, b, c\}
+
+    The three words are left out in every spelling, with capitals or small letters, with a space
+    before them or without.
 
     Parameters
     ----------
@@ -121,9 +128,21 @@ def analogies(rows, tokenizer, quadruples):
     Mikolov, Yih and Zweig (2013), "Linguistic regularities in continuous space word
     representations", section 4. That the words asked with are left out decides much, as Linzen
     (2016), "Issues in evaluating semantic spaces using word analogies", shows.
+
+    Examples
+    --------
+    >>> from lmmath.tokenization import BPETokenizer
+    >>> letters = BPETokenizer([(b" ", bytes([i])) for i in b"abcd"])
+    >>> rows = np.zeros((260, 2)) - 1
+    >>> rows[256:] = [[1, 0], [2, 1], [0, 1], [1, 2]]  # " a" to " d"
+    >>> analogies(rows, letters, "a b c d").found
+    ['d']
     """
     require_shape((tokenizer.vocab_size, rows.shape[-1]), rows=rows)
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    spellings = np.asarray(
+        [_spelling(tokenizer.decode([token])) for token in range(len(rows))]
+    )
     words, found, nearest = [], [], []
     for entry in quadruples.split(","):
         four = tuple(entry.split())
@@ -132,11 +151,15 @@ def analogies(rows, tokenizer, quadruples):
             continue
         a, b, c, _ = (token[0] for token in tokens)
         words.append(four)
+        left_out = np.isin(spellings, [_spelling(word) for word in four[:3]])
         for target, guesses in (
             (unit[b] - unit[a] + unit[c], found),
             (unit[c], nearest),
         ):
-            likeness = unit @ target
-            likeness[[a, b, c]] = -np.inf
+            likeness = np.where(left_out, -np.inf, unit @ target)
             guesses.append(tokenizer.decode([np.argmax(likeness)]).strip())
     return Analogies(words, found, nearest)
+
+
+def _spelling(text):
+    return text.strip().lower()

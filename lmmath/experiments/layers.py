@@ -28,7 +28,7 @@ FACTS = {
 
 
 def lens_ranks(params, config, tokenizer, facts):
-    r"""Ask after each layer how many tokens the lens finds more probable than the right one.
+    r"""Rank the right token among all, by what the lens finds probable after each layer.
 
     .. math:: \operatorname{rank}_\ell = 1 + \#\{v : \text{logit}^{(\ell)}_v
               > \text{logit}^{(\ell)}_{\text{right}}\}

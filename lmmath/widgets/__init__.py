@@ -6,6 +6,7 @@ Python's stay in step; on a published page there is no Python, and it works all 
 
 from lmmath.widgets.attention import AttentionWidget
 from lmmath.widgets.geometry import GeometryWidget
+from lmmath.widgets.learning import LearningWidget
 from lmmath.widgets.neurons import NeuronsWidget
 from lmmath.widgets.positions import PositionsWidget
 from lmmath.widgets.question import Choice, Number
@@ -21,6 +22,7 @@ __all__ = [
     "AttentionWidget",
     "Choice",
     "GeometryWidget",
+    "LearningWidget",
     "NeuronsWidget",
     "Number",
     "PositionsWidget",

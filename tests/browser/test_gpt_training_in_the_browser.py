@@ -2,11 +2,10 @@
 
 import base64
 import json
-import re
 from dataclasses import asdict
 from math import prod
-from pathlib import Path
 
+import kernel  # tools/kernel.py
 import numpy as np
 import pytest
 import torch
@@ -20,15 +19,15 @@ from lmmath.training import (
 )
 from lmmath.transformer import GPTConfig, gpt, gpt_shapes, init_gpt
 
-ENGINES = Path(__file__).parents[2] / "lmmath" / "widgets" / "engines"
-SOURCE = ENGINES / "gpt_training.js"
 SMALL = GPTConfig(vocab_size=11, n_positions=7, d_model=6, n_layers=2, n_heads=3)
 MATRICES = {name for name, shape in gpt_shapes(SMALL).items() if len(shape) > 1}
 
 # What the scripts share: params come as lists, and numbers go as lists.
 SETUP = """
 async () => {
-  window.training = await import("/engines/gpt_training.js");
+  const names = ["gpt_gradients", "adamw", "learner", "gpt_saving"];
+  const modules = await Promise.all(names.map((name) => import(`/engines/${name}.js`)));
+  window.training = Object.assign({}, ...modules);
   window.random = await import("/engines/random.js");
   const all = (change) => (named) =>
     Object.fromEntries(Object.entries(named).map(([name, value]) => [name, change(value)]));
@@ -334,13 +333,9 @@ def test_webassembly_changes_nothing_but_the_last_digits(run):
     ]
 
 
-def test_the_kernel_is_what_its_text_assembles_to():
-    wasmtime = pytest.importorskip("wasmtime")
-    source = SOURCE.read_text("utf-8")
-    text = re.search(r"(?:^//   .*\n)+(?=//\n// What that assembles to)", source, re.M)
-    (code,) = re.findall(r'^const KERNEL =\n  "(.*)";$', source, re.M)
-    lines = [line.removeprefix("//") for line in text[0].splitlines()]
-    assert base64.b64decode(code) == wasmtime.wat2wasm("\n".join(lines))
+@pytest.mark.parametrize("source", kernel.SOURCES, ids=lambda source: source.name)
+def test_a_kernel_is_what_its_text_assembles_to(source):
+    assert source.with_suffix(".js").read_text("utf-8") == kernel.assembled(source)
 
 
 LEARN = """
@@ -474,7 +469,7 @@ def test_a_learner_works_in_a_worker(run):
     script = """
     async ([config, tokens]) => {
       const text = `
-        import { Learner } from "${location.origin}/engines/gpt_training.js";
+        import { Learner } from "${location.origin}/engines/learner.js";
         onmessage = ({ data }) => {
           const learner = new Learner(data);
           for (let i = 0; i < 3; i += 1) postMessage(learner.step(0.01).loss);

@@ -4,6 +4,7 @@
 //   let state = fable.begin();
 //   state = fable.read(state, token); // null if the language cannot go on like this
 //   fable.expected(state).get(token); // the probability of each token that may come next
+//   stories(language, randomNumbers(0)).next().value; // "Leka the mouse lived in the desert. …\n"
 //
 // A reading is one way to understand the words so far: a sentence, a place in it, and what is believed
 // of hero and friend: {animals, probabilities}.
@@ -175,6 +176,39 @@ export class FableReader {
     }
     return { length: text.length, expected: this.#fable.expected(states.at(-1)) };
   }
+}
+
+// Stories of Fable, one after the other and without end: each a text that ends with its line break. They
+// are drawn as lmmath.fable.sample draws them, with `random` for uniform numbers.
+export function* stories(language, random) {
+  const { vocabulary, n_animals, zipf_exponent, next_sentence, sentences, tables } = language;
+  const odds = normalized(Array.from({ length: n_animals }, (_, rank) => (rank + 1) ** -zipf_exponent));
+  for (;;) {
+    const animals = { hero: draw(odds, random()) };
+    do animals.friend = draw(odds, random());
+    while (animals.friend === animals.hero); // nobody is a friend of its own
+    let [text, stage, sentence] = ["", "start"];
+    while (sentence !== "end") {
+      const following = Object.entries(next_sentence[stage]);
+      sentence = following[draw(following.map(([, p]) => p), random())][0];
+      for (const { about, table } of sentences[sentence]) {
+        const animal = about ? animals[about] : 0;
+        const { rows, row_of } = tables[table];
+        const [words, oddsOfWords] = rows[row_of ? row_of[animal] : animal];
+        const word = vocabulary[words[words.length > 1 ? draw(oddsOfWords, random()) : 0]];
+        text += text === "" || ".,\n".includes(word) ? word : ` ${word}`;
+      }
+      stage = stageAfter(stage, sentence);
+    }
+    yield text;
+  }
+}
+
+// The first index at which the sum of the probabilities passes u; rounding must not lead beyond the last.
+function draw(probabilities, u) {
+  let [i, rest] = [0, u - probabilities[0]];
+  while (rest >= 0 && i + 1 < probabilities.length) rest -= probabilities[(i += 1)];
+  return i;
 }
 
 function stageAfter(stage, sentence) {

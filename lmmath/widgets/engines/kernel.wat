@@ -25,9 +25,10 @@
         (f32.max (f32x4.extract_lane 0 (local.get $largest)) (f32x4.extract_lane 1 (local.get $largest)))
         (f32.max (f32x4.extract_lane 2 (local.get $largest)) (f32x4.extract_lane 3 (local.get $largest)))))
       (f32.store (local.get $s) (f32.div (local.get $size) (f32.const 32767)))
-      ;; A group of zeros has scale 0, and 0 is what its integers must be.
+      ;; The integers of a group of zeros are 0, and those of a group so small that 32767 divided by its
+      ;; largest number would be infinite.
       (local.set $scale (f32x4.splat (select
-        (f32.div (f32.const 32767) (local.get $size)) (f32.const 0) (f32.gt (local.get $size) (f32.const 0)))))
+        (f32.div (f32.const 32767) (local.get $size)) (f32.const 0) (f32.gt (local.get $size) (f32.const 1e-34)))))
       (local.set $sum (v128.const i32x4 0 0 0 0))
       (local.set $i (i32.const 0))
       (loop $eights

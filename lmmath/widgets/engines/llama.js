@@ -15,7 +15,11 @@ export class Llama {
     const { metadata, tensors } = parseGGUF(workbench.file);
     this.metadata = metadata;
     this.config = parseConfig(metadata, tensors);
-    const tensor = (name, ...shape) => requireTensor(tensors, name, shape);
+    const used = new Set();
+    const tensor = (name, ...shape) => {
+      used.add(name);
+      return requireTensor(tensors, name, shape);
+    };
     const matrix = (name, ...shape) => workbench.matrix(tensor(name, ...shape));
     const vector = (name, ...shape) => workbench.vector(tensor(name, ...shape));
     const { vocab_size, d_model: d, n_layers, n_heads, n_kv_heads, d_head, d_ff } = this.config;
@@ -33,6 +37,8 @@ export class Llama {
       up: matrix(`blk.${i}.ffn_up.weight`, d_ff, d),
       down: matrix(`blk.${i}.ffn_down.weight`, d, d_ff),
     }));
+    const other = [...tensors.keys()].find((name) => !used.has(name));
+    if (other !== undefined) throw new Error(`The model’s file holds ${other}, which is not read here.`);
   }
 
   // Whoever reads a text with this model has a reader, which remembers the text.
@@ -75,7 +81,9 @@ class LlamaReader {
   read(tokens) {
     const { vocab_size, n_positions } = this.#model.config;
     const length = this.tokens.length + tokens.length;
-    if (length > n_positions) throw new RangeError(`The model sees at most ${n_positions} tokens, got ${length}.`);
+    if (length > n_positions) {
+      throw new RangeError(`The model sees at most ${n_positions} tokens, got ${length}.`);
+    }
     for (const token of tokens) {
       if (Number.isInteger(token) && token >= 0 && token < vocab_size) continue;
       throw new RangeError(`A token must be an integer from 0 to ${vocab_size - 1}, got ${token}.`);
@@ -121,15 +129,17 @@ class LlamaReader {
     keys.append(key);
     values.append(block.value.times(normal, n));
     const mixed = new Float32Array(n * n_heads * d_head);
+    const weights = new Float32Array(keys.length); // of one query at a time
     const begin = keys.length - n;
     for (let head = 0; head < n_heads; head += 1) {
       const isOff = this.#edits.heads.has(`${layer}.${head}`);
       const shared = Math.floor((head * n_kv_heads) / n_heads) * d_head; // where its key and value begin
       for (let i = 0; i < n; i += 1) {
         const at = (i * n_heads + head) * d_head;
-        const weights = attentionWeights(query.subarray(at, at + d_head), keys, shared, begin + i + 1);
-        this.#observe.attention?.(layer, head, begin + i, weights);
-        if (!isOff) mix(mixed, at, weights, values, shared, d_head);
+        const count = begin + i + 1;
+        attentionWeights(weights, count, query, at, keys, shared, d_head);
+        this.#observe.attention?.(layer, head, begin + i, weights.subarray(0, count));
+        if (!isOff) mix(mixed, at, weights, count, values, shared, d_head);
       }
     }
     add(x, block.output.times(mixed, n));
@@ -176,29 +186,37 @@ class Rows {
   }
 }
 
-// softmax(q K^T / sqrt(d_head)) for one query. Later tokens are not among the keys: no mask is needed.
-function attentionWeights(query, keys, shared, count) {
-  const { data, width } = keys;
-  const weights = new Float32Array(count);
-  const scale = 1 / Math.sqrt(query.length);
+// softmax(q K^T / sqrt(d_head)) for the query at an index, into the first `count` weights. Later tokens
+// are not among the keys: no mask is needed.
+function attentionWeights(weights, count, query, at, { data, width }, shared, d_head) {
+  const scale = 1 / Math.sqrt(d_head);
   let largest = -Infinity;
   for (let j = 0; j < count; j += 1) {
-    weights[j] = dot(query, data, j * width + shared) * scale;
-    if (weights[j] > largest) largest = weights[j];
+    const score = dot(query, at, data, j * width + shared, d_head) * scale;
+    if (score > largest) largest = score;
+    weights[j] = score;
   }
   let sum = 0;
-  for (let j = 0; j < count; j += 1) sum += weights[j] = Math.exp(weights[j] - largest);
+  for (let j = 0; j < count; j += 1) {
+    const weight = Math.exp(weights[j] - largest);
+    sum += weight;
+    weights[j] = weight;
+  }
   for (let j = 0; j < count; j += 1) weights[j] /= sum;
-  return weights;
 }
 
-// The sum of the values, each times its weight, into the part of `mixed` that begins at an index.
-function mix(mixed, at, weights, values, shared, size) {
-  const { data, width } = values;
-  for (let j = 0; j < weights.length; j += 1) {
-    const weight = weights[j];
-    const begin = j * width + shared;
-    for (let i = 0; i < size; i += 1) mixed[at + i] += weight * data[begin + i];
+// The sum of `count` values, each times its weight, into the part of `mixed` that begins at an index.
+// Features come in pairs, so two sums at a time stay out of memory until they are complete.
+function mix(mixed, at, weights, count, { data, width }, shared, d_head) {
+  for (let i = 0; i < d_head; i += 2) {
+    let even = 0;
+    let odd = 0;
+    for (let j = 0, k = shared + i; j < count; j += 1, k += width) {
+      even += weights[j] * data[k];
+      odd += weights[j] * data[k + 1];
+    }
+    mixed[at + i] = even;
+    mixed[at + i + 1] = odd;
   }
 }
 
@@ -221,7 +239,7 @@ export function rmsNorm(x, g, eps) {
   const y = new Float32Array(x.length);
   for (let begin = 0; begin < x.length; begin += size) {
     let sum = 0;
-    for (let i = 0; i < size; i += 1) sum += x[begin + i] ** 2;
+    for (let i = 0; i < size; i += 1) sum += x[begin + i] * x[begin + i];
     const scale = 1 / Math.sqrt(sum / size + eps);
     for (let i = 0; i < size; i += 1) y[begin + i] = g[i] * x[begin + i] * scale;
   }
@@ -236,12 +254,13 @@ function rotation(position, { d_head, rotary_base }) {
 
 // Turn each pair of neighbouring features, head after head.
 function rotate(x, { cosine, sine }) {
-  const nPairs = cosine.length;
-  for (let i = 0; 2 * i < x.length; i += 1) {
-    const [c, s] = [cosine[i % nPairs], sine[i % nPairs]];
-    const [even, odd] = [x[2 * i], x[2 * i + 1]];
-    x[2 * i] = even * c - odd * s;
-    x[2 * i + 1] = even * s + odd * c;
+  for (let at = 0; at < x.length; ) {
+    for (let i = 0; i < cosine.length; i += 1, at += 2) {
+      const even = x[at];
+      const odd = x[at + 1];
+      x[at] = even * cosine[i] - odd * sine[i];
+      x[at + 1] = even * sine[i] + odd * cosine[i];
+    }
   }
 }
 
@@ -253,24 +272,42 @@ function add(x, y) {
 function parseConfig(metadata, tensors) {
   const family = metadata["general.architecture"];
   if (family !== "llama") throw new Error(`The model must be of Llama’s family, got ${family}.`);
-  const said = (name) => {
-    const value = metadata[`llama.${name}`];
-    if (typeof value !== "number" || !(value > 0)) throw new Error(`The model’s file does not say its ${name}.`);
+  for (const name of ["rope.scaling.type", "rope.scaling.factor", "expert_count"]) {
+    if (!(`llama.${name}` in metadata)) continue;
+    throw new Error(`The model’s file says ${name}, which is not read here.`);
+  }
+  const positive = (name, otherwise) => {
+    const value = metadata[`llama.${name}`] ?? otherwise;
+    if (value === undefined) throw new Error(`The model’s file does not say its ${name}.`);
+    if (Number.isFinite(value) && value > 0) return value;
+    throw new Error(`The model’s ${name} must be a number above 0, got ${value}.`);
+  };
+  const whole = (name, otherwise) => {
+    const value = positive(name, otherwise);
+    if (!Number.isInteger(value)) throw new Error(`The model’s ${name} must be an integer, got ${value}.`);
     return value;
   };
-  const n_heads = said("attention.head_count");
-  const d_model = said("embedding_length");
+  const n_heads = whole("attention.head_count");
+  const n_kv_heads = whole("attention.head_count_kv", n_heads);
+  if (n_heads % n_kv_heads) throw new Error(`${n_kv_heads} keys cannot be shared by ${n_heads} heads.`);
+  const d_model = whole("embedding_length");
+  const nTurned = metadata["llama.rope.dimension_count"]; // features of a head that turn
+  const d_head = whole("attention.key_length", nTurned ?? d_model / n_heads);
+  if (d_head % 2) throw new Error(`The features of a head turn in pairs, got ${d_head}.`);
+  if ((nTurned ?? d_head) !== d_head) {
+    throw new Error(`All ${d_head} features of a head must turn, got ${nTurned}.`);
+  }
   return {
-    vocab_size: metadata["tokenizer.ggml.tokens"].length,
-    n_positions: said("context_length"),
+    vocab_size: requireTensor(tensors, "token_embd.weight").shape[0],
+    n_positions: whole("context_length"),
     d_model,
-    n_layers: said("block_count"),
+    n_layers: whole("block_count"),
     n_heads,
-    n_kv_heads: said("attention.head_count_kv"),
-    d_head: d_model / n_heads,
-    d_ff: said("feed_forward_length"),
-    rotary_base: said("rope.freq_base"),
-    eps: said("attention.layer_norm_rms_epsilon"),
+    n_kv_heads,
+    d_head,
+    d_ff: whole("feed_forward_length"),
+    rotary_base: positive("rope.freq_base", 10_000),
+    eps: positive("attention.layer_norm_rms_epsilon"),
     tied: !tensors.has("output.weight"),
   };
 }
@@ -278,7 +315,7 @@ function parseConfig(metadata, tensors) {
 function requireTensor(tensors, name, shape) {
   const tensor = tensors.get(name);
   if (!tensor) throw new Error(`The model’s file lacks ${name}.`);
-  if (String(tensor.shape) !== String(shape)) {
+  if (shape && String(tensor.shape) !== String(shape)) {
     throw new Error(`${name} must have shape (${shape}), got (${tensor.shape}).`);
   }
   return tensor;

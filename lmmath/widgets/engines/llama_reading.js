@@ -13,7 +13,9 @@ export const MOST_READ = 256; // tokens of which all attention is kept: 9 MB
 export async function readText(model, tokenizer, tokens, { edits, pause, tell }) {
   const { n_layers, n_heads, d_model } = model.config;
   const n = tokens.length;
-  if (n > MOST_READ) throw new RangeError(`A text that is looked into has at most ${MOST_READ} tokens, got ${n}.`);
+  if (n > MOST_READ) {
+    throw new RangeError(`A text that is looked into has at most ${MOST_READ} tokens, got ${n}.`);
+  }
   const nWeights = (n * (n + 1)) / 2;
   const attention = new Uint8Array(n_layers * n_heads * nWeights);
   const stages = Array.from({ length: n_layers + 1 }, () => new Float32Array(n * d_model));

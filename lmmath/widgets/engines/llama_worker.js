@@ -11,41 +11,38 @@ import { Workbench } from "./quantized.js";
 import { readText } from "./llama_reading.js";
 import { drawFrom } from "./sampler.js";
 
+const MOST_READINGS = 3; // that stay, for who asks for a lens: widgets of a page read different texts
+
 let model;
 let tokenizer;
-let lastReading;
+let description; // of the model
+let readings = []; // {key, reading}, the last one first
 const stops = new Map(); // id -> the AbortController of a task
 
 const TASKS = {
   // Bring the model from a folder of the site. News: bytes that are there.
   async load({ folder, simd }, signal, tell) {
-    if (model) return describe();
+    if (model) return description;
     const index = await readIndex(new URL(folder, self.location.href));
     const workbench = new Workbench(index.size, { simd });
     const isKept = await loadPieces(index, workbench.file, { onProgress: tell, signal });
     const loaded = new Llama(workbench);
-    tokenizer = tokenizerOf(loaded.metadata);
+    const { config, metadata } = loaded;
+    tokenizer = tokenizerOf(metadata, config);
     model = loaded;
-    return { ...describe(), isKept, isFast: workbench.hasKernel };
+    const name = metadata["general.name"] ?? "a model of Llama’s family";
+    description = { config, name, isKept, isFast: workbench.hasKernel };
+    return description;
   },
 
   // Read a text, or a chat, and give all that happens on the way. News: tokens read.
-  async read({ text, isChat, edits }, signal, tell) {
-    const pause = pacer(signal);
-    lastReading = await readText(model, tokenizer, tokensOf(text, isChat), { edits, pause, tell });
-    return lastReading.shown;
+  async read(asked, signal, tell) {
+    return (await readingOf(asked, signal, tell)).shown;
   },
 
-  // The logit lens at one position of the text read last.
-  async lens({ position }) {
-    if (!lastReading) throw new Error("No text has been read.");
-    return lastReading.lens(position);
-  },
-
-  // The angles between the vectors of the stream of the text read last, at one stage.
-  async angles({ stage }) {
-    if (!lastReading) throw new Error("No text has been read.");
-    return lastReading.angles(stage);
+  // The logit lens at one position of a text. It is read again if it was too long ago.
+  async lens({ position, ...asked }, signal, tell) {
+    return (await readingOf(asked, signal, tell)).lens(position);
   },
 
   // Remove what the browser keeps of the model.
@@ -55,6 +52,7 @@ const TASKS = {
 
   // Go on with a text. News: each new token, {token, text, probability}.
   async write({ text, isChat, count, settings, random, edits }, signal, tell) {
+    requireModel();
     const reader = model.reader({ edits });
     const tokens = tokensOf(text, isChat);
     const pause = pacer(signal);
@@ -62,10 +60,11 @@ const TASKS = {
       reader.read(tokens.slice(i, i + STEP));
       await pause();
     }
+    const ends = [END_OF_TURN, END_OF_TEXT].map((mark) => tokenizer.specialTokens[mark]);
     const written = [];
     for (let i = 0; i < count && reader.tokens.length < model.config.n_positions; i += 1) {
       const { token, probability } = drawFrom(reader.logits(), settings, random[i]);
-      if (token === tokenizer.specialTokens[END_OF_TURN] || token === tokenizer.specialTokens[END_OF_TEXT]) break;
+      if (ends.includes(token)) break;
       written.push(token);
       tell({ token, text: tokenizer.decode(written), probability });
       reader.read([token]);
@@ -76,7 +75,25 @@ const TASKS = {
 };
 
 const STEP = 8; // tokens read between looks at what else is asked
-const [END_OF_TURN, END_OF_TEXT] = ["<|im_end|>", "<|endoftext|>"];
+const MARKS = ["<|im_end|>", "<|endoftext|>", "<|im_start|>"];
+const [END_OF_TURN, END_OF_TEXT] = MARKS;
+
+function requireModel() {
+  if (!model) throw new Error("The model is not loaded.");
+}
+
+async function readingOf({ text, isChat = false, edits }, signal, tell) {
+  requireModel();
+  const key = JSON.stringify([text, isChat, [...(edits?.heads ?? [])].sort(), edits?.zeros ?? []]);
+  let found = readings.find((one) => one.key === key);
+  if (!found) {
+    const pause = pacer(signal);
+    const reading = await readText(model, tokenizer, tokensOf(text, isChat), { edits, pause, tell });
+    found = { key, reading };
+  }
+  readings = [found, ...readings.filter((one) => one !== found)].slice(0, MOST_READINGS);
+  return found.reading;
+}
 
 // The tokens of a text after the mark that begins one, or of a chat with one question.
 function tokensOf(text, isChat) {
@@ -84,21 +101,27 @@ function tokensOf(text, isChat) {
   return [tokenizer.specialTokens[END_OF_TEXT], ...tokenizer.encode(text)];
 }
 
-function tokenizerOf(metadata) {
+function tokenizerOf(metadata, { vocab_size }) {
   const said = (name) => metadata[`tokenizer.ggml.${name}`];
-  return BPETokenizer.fromLists({
-    tokens: said("tokens"),
+  const [kind, pre, tokens] = ["model", "pre", "tokens"].map(said);
+  if (kind !== "gpt2" || !Object.hasOwn(PATTERNS, pre)) {
+    throw new Error(`The model’s tokenizer must be gpt2, smollm, got ${kind}, ${pre}.`);
+  }
+  if (tokens?.length !== vocab_size) {
+    throw new Error(`The model knows ${vocab_size} tokens, its tokenizer ${tokens?.length}.`);
+  }
+  const made = BPETokenizer.fromLists({
+    tokens,
     merges: said("merges"),
     types: said("token_type"),
-    pattern: PATTERNS[said("pre")],
+    pattern: PATTERNS[pre],
   });
+  const missing = MARKS.find((mark) => !(mark in made.specialTokens));
+  if (missing) throw new Error(`The model’s tokenizer lacks ${missing}.`);
+  return made;
 }
 
 const PATTERNS = { smollm: "smollm2" }; // the pre-tokenizer as GGUF names it -> as lmmath does
-
-function describe() {
-  return { config: model.config, name: model.metadata["general.name"] ?? "a model of Llama’s family" };
-}
 
 // Lets messages come in between two steps.
 function pacer(signal) {
@@ -126,7 +149,7 @@ self.onmessage = ({ data: { id, stop, task, ...asked } }) => {
       const tell = (news) => self.postMessage({ id, news });
       self.postMessage({ id, result: await TASKS[task](asked, signal, tell) });
     } catch (error) {
-      self.postMessage({ id, problem: error.message, wasStopped: error.name === "AbortError" });
+      self.postMessage({ id, problem: error.message });
     }
     stops.delete(id);
   });

@@ -2,15 +2,21 @@
 //
 // Beside the pieces lies index.json: {size, pieces: [{file, size, sha256}]}, in their order. What has
 // arrived is kept in the browser's cache, piece by piece, so a download that ended early goes on where
-// it was, and the next visit needs no network.
+// it was, and the next visit asks for the list alone.
 import { sha256 } from "./sha256.js";
 
 const CACHE = "lmmath-model";
 const TRIES = 2; // for a piece that arrives damaged
 
-// Read the list of pieces in a folder of the site.
+// Read the list of pieces in a folder of the site. An old list would name pieces that are gone.
 export async function readIndex(folder) {
-  const index = await (await fetchFile(new URL("index.json", folder))).json();
+  const response = await fetchFile(new URL("index.json", folder), { cache: "no-cache" });
+  const index = await response.json().catch(() => null);
+  const sizes = Array.isArray(index?.pieces) ? index.pieces.map((piece) => piece.size) : [];
+  const isSound = sizes.every((size) => Number.isInteger(size) && size > 0);
+  if (!isSound || sizes.reduce((a, b) => a + b, 0) !== index?.size) {
+    throw new Error("The list of the model’s pieces cannot be read.");
+  }
   const pieces = index.pieces.map((piece) => ({ ...piece, url: new URL(piece.file, folder).href }));
   return { ...index, pieces };
 }
@@ -18,7 +24,7 @@ export async function readIndex(folder) {
 // How many bytes of the file this browser has already.
 export async function bytesKept(index) {
   const cache = await openCache();
-  const found = await Promise.all(index.pieces.map((piece) => cache?.match(piece.url)));
+  const found = await Promise.all(index.pieces.map(({ url }) => orNothing(() => cache?.match(url))));
   return index.pieces.reduce((sum, { size }, i) => sum + (found[i] ? size : 0), 0);
 }
 
@@ -26,62 +32,72 @@ export async function bytesKept(index) {
 // of it is there. Gives whether all of it is kept for the next time.
 export async function loadPieces(index, target, { onProgress = () => {}, signal } = {}) {
   const cache = await openCache();
+  await dropOthers(cache, index);
   let isKept = cache !== undefined;
   let begin = 0;
   for (const piece of index.pieces) {
+    signal?.throwIfAborted();
     const part = target.subarray(begin, begin + piece.size);
     if (!(await takeKept(cache, piece, part))) {
-      await fetchPiece(piece, part, (n) => onProgress(begin + n), signal);
+      const before = begin;
+      await fetchPiece(piece, part, (n) => onProgress(before + n), signal);
       isKept = isKept && (await keep(cache, piece, part));
     }
     begin += piece.size;
     onProgress(begin);
-    signal?.throwIfAborted();
   }
-  await dropOthers(cache, index);
   return isKept;
 }
 
 // Remove what is kept.
 export async function forgetPieces() {
-  await globalThis.caches?.delete(CACHE);
+  await orNothing(() => globalThis.caches?.delete(CACHE));
 }
 
-async function openCache() {
+// There is no cache where the connection is not secure, or the reader's settings refuse it.
+function openCache() {
+  return orNothing(() => globalThis.caches?.open(CACHE));
+}
+
+// What a cache gives; nothing if it fails, for all goes on without it.
+async function orNothing(ask) {
   try {
-    return await globalThis.caches?.open(CACHE); // there is none where the connection is not secure
+    return await ask();
   } catch {
-    return undefined; // the reader's settings refuse it
+    return undefined;
   }
 }
 
 async function takeKept(cache, piece, part) {
-  const kept = await cache?.match(piece.url);
+  const kept = await orNothing(async () => (await cache?.match(piece.url))?.arrayBuffer());
   if (!kept) return false;
-  const bytes = new Uint8Array(await kept.arrayBuffer());
+  const bytes = new Uint8Array(kept);
   const isSound = bytes.length === piece.size && (await sha256(bytes)) === piece.sha256;
   if (isSound) part.set(bytes);
-  else await cache.delete(piece.url);
   return isSound;
 }
 
 async function fetchPiece(piece, part, onProgress, signal) {
   for (let attempt = 1; ; attempt += 1) {
-    const length = await fetchInto(piece, part, onProgress, signal, attempt > 1);
+    const length = await fetchInto(piece, part, onProgress, signal);
     if (length === piece.size && (await sha256(part)) === piece.sha256) return;
     if (attempt === TRIES) throw new Error("A piece of the model arrived damaged, twice. Try again later.");
   }
 }
 
-async function fetchInto(piece, part, onProgress, signal, anew) {
-  const response = await fetchFile(piece.url, { signal, cache: anew ? "reload" : "no-store" });
+// Gives how many bytes came, at most one more than there should be.
+async function fetchInto(piece, part, onProgress, signal) {
+  const response = await fetchFile(piece.url, { signal, cache: "no-store" }); // its own cache keeps it
   let length = 0;
   const reader = response.body.getReader();
   try {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return length;
-      if (length + value.length > piece.size) return Infinity; // another file has its name
+      if (length + value.length > piece.size) {
+        await reader.cancel(); // another file has its name
+        return piece.size + 1;
+      }
       part.set(value, length);
       length += value.length;
       onProgress(length);
@@ -105,8 +121,9 @@ async function keep(cache, piece, part) {
 // An earlier edition's pieces would take room for nothing.
 async function dropOthers(cache, index) {
   const own = new Set(index.pieces.map(({ url }) => url));
-  const all = (await cache?.keys()) ?? [];
-  await Promise.all(all.filter(({ url }) => !own.has(url)).map((request) => cache.delete(request)));
+  const all = (await orNothing(() => cache?.keys())) ?? [];
+  const others = all.filter(({ url }) => !own.has(url));
+  await Promise.all(others.map((request) => orNothing(() => cache.delete(request))));
 }
 
 async function fetchFile(url, options) {
@@ -114,7 +131,7 @@ async function fetchFile(url, options) {
   try {
     response = await fetch(url, options);
   } catch (cause) {
-    options?.signal?.throwIfAborted();
+    options.signal?.throwIfAborted();
     throw lost(cause);
   }
   if (!response.ok) throw new Error(`The model’s file is not where it should be (${response.status}).`);

@@ -18,17 +18,19 @@ const GROUP = 32; // numbers that share a scale
 export class Workbench {
   #kernel; // the functions of kernel.wat; undefined where there is no SIMD
   #memory;
+  #mostNumbersOut; // of a product with all its vectors
   #places; // where in memory the vectors lie: {half, x, k, s, sums, out}
 
   // Memory for a file of so many bytes, and for vectors of at most so many numbers in and out.
   constructor(fileSize, { mostIn = 1536, mostOut = 49_152, simd = true } = {}) {
+    this.#mostNumbersOut = Math.max(mostOut, MOST_VECTORS * mostIn);
     const sizes = {
       half: 4 * 65_536,
       x: 4 * MOST_VECTORS * mostIn,
       k: 2 * MOST_VECTORS * mostIn,
       s: (4 * MOST_VECTORS * mostIn) / GROUP,
       sums: (4 * MOST_VECTORS * mostIn) / GROUP,
-      out: 4 * Math.max(mostOut, MOST_VECTORS * mostIn),
+      out: 4 * this.#mostNumbersOut,
     };
     let end = 0;
     const take = (size) => {
@@ -50,26 +52,37 @@ export class Workbench {
     return this.#kernel !== undefined;
   }
 
-  // A tensor of one axis: its numbers, in place.
-  vector({ type, shape, offset }) {
-    if (type !== TYPES.F32) throw new Error(`A vector must have numbers of 32 bits, got type ${type}.`);
+  // A tensor of one axis: a copy of its numbers.
+  vector({ name, type, shape, offset }) {
+    if (type !== TYPES.F32) throw new Error(`${name} must have numbers of 32 bits, got type ${type}.`);
     const bytes = this.file.slice(offset, offset + 4 * shape[0]); // a file does not lie as floats must
     return new Float32Array(bytes.buffer);
   }
 
   // A matrix, ready for products. (Vectors of more numbers than the workbench has room for are refused.)
-  matrix({ type, shape, offset }) {
+  matrix({ name, type, shape, offset }) {
     const [nRows, nColumns] = shape;
     const { mostIn, mostOut } = this.limits;
+    if (!(type in UNPACK)) throw new Error(`${name} must have numbers of 4 or 8 bits, got type ${type}.`);
     if (nColumns > mostIn || nRows > mostOut) {
-      throw new Error(`A matrix must be at most (${mostOut}, ${mostIn}) here, got (${shape}).`);
+      throw new Error(`${name} must be at most (${mostOut},${mostIn}) here, got (${shape}).`);
     }
     const multiply = this.#kernel ? this.#multiplyFast : this.#multiplyPlainly;
     return {
       shape,
-      times: (x, n = 1) => multiply.call(this, { type, nRows, nBlocks: nColumns / GROUP, offset }, x, n),
+      times: (x, n = 1) => {
+        this.#requireRoom(nRows, nColumns, x, n);
+        return multiply.call(this, { type, nRows, nBlocks: nColumns / GROUP, offset }, x, n);
+      },
       row: (i) => this.#row({ type, nBlocks: nColumns / GROUP, offset }, i),
     };
+  }
+
+  // What does not fit would be written over the file, which lies behind.
+  #requireRoom(nRows, nColumns, x, n) {
+    if (x.length === n * nColumns && n <= MOST_VECTORS && n * nRows <= this.#mostNumbersOut) return;
+    const vectors = `${n} vectors of ${x.length / n}`;
+    throw new RangeError(`The product of a matrix (${nRows},${nColumns}) with ${vectors} has no room.`);
   }
 
   #multiplyFast({ type, nRows, nBlocks, offset }, x, n) {
@@ -90,7 +103,7 @@ export class Workbench {
     const y = new Float32Array(n * nRows);
     for (let i = 0; i < nRows; i += 1) {
       unpack(this.file, offset + i * nBlocks * size, half, row);
-      for (let v = 0; v < n; v += 1) y[v * nRows + i] = dot(row, x, v * row.length);
+      for (let v = 0; v < n; v += 1) y[v * nRows + i] = dot(row, 0, x, v * row.length, row.length);
     }
     return y;
   }
@@ -129,29 +142,32 @@ function unpackQ8(bytes, at, half, row) {
   }
 }
 
-// The dot product of x with the part of y that begins at an index. Four sums at a time do not wait
-// for each other.
-export function dot(x, y, begin) {
-  let [a, b, c, d] = [0, 0, 0, 0];
-  for (let i = 0; i < x.length; i += 4) {
-    a += x[i] * y[begin + i];
-    b += x[i + 1] * y[begin + i + 1];
-    c += x[i + 2] * y[begin + i + 2];
-    d += x[i + 3] * y[begin + i + 3];
+// The dot product of `size` numbers of x from index i on with those of y from index j on. Four sums at a
+// time do not wait for each other.
+export function dot(x, i, y, j, size) {
+  let a = 0;
+  let b = 0;
+  let c = 0;
+  let d = 0;
+  const end = i + size;
+  for (; i + 3 < end; i += 4, j += 4) {
+    a += x[i] * y[j];
+    b += x[i + 1] * y[j + 1];
+    c += x[i + 2] * y[j + 2];
+    d += x[i + 3] * y[j + 3];
   }
+  for (; i < end; i += 1, j += 1) a += x[i] * y[j];
   return a + b + (c + d);
 }
 
 // Memory that WebAssembly can share; without WebAssembly, an ordinary buffer.
 function newMemory(nBytes) {
   try {
+    if (!globalThis.WebAssembly) return { buffer: new ArrayBuffer(nBytes) };
     return new WebAssembly.Memory({ initial: Math.ceil(nBytes / PAGE) });
   } catch (cause) {
-    if (cause instanceof RangeError) {
-      const size = Math.round(nBytes / 2 ** 20);
-      throw new Error(`This device cannot give the ${size} MB that the model needs.`, { cause });
-    }
-    return { buffer: new ArrayBuffer(nBytes) };
+    const size = Math.round(nBytes / 2 ** 20);
+    throw new Error(`This device cannot give the ${size} MB that the model needs.`, { cause });
   }
 }
 

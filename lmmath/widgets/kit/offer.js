@@ -8,7 +8,8 @@ const LEAST_MEMORY = 2; // gigabytes of a device that can hold the model, where 
 
 export function offerModel(model, signal) {
   const words = element("span", { attributes: { role: "status" } });
-  const progress = element("progress", { attributes: { "aria-label": "How much of the model is here" }, hidden: true });
+  const label = "How much of the model is here";
+  const progress = element("progress", { attributes: { "aria-label": label }, hidden: true });
   const load = button("Load the model", start);
   const stop = button("Stop", () => model.stop());
   stop.hidden = true;
@@ -30,7 +31,8 @@ export function offerModel(model, signal) {
   model.addEventListener("progress", ({ detail: bytes }) => {
     progress.hidden = stop.hidden = false;
     load.hidden = true;
-    progress.max = size ?? 0;
+    if (size === undefined) return; // another widget's download: the list is not here yet
+    progress.max = size;
     progress.value = bytes / MEGABYTE;
     words.textContent = `${Math.round(bytes / MEGABYTE)} of ${size} MB`;
   }, { signal });

@@ -27,7 +27,12 @@ class SiteReadings {
 
   // {sentences: [{label, text, file, size}], heads: for each layer, what each head is known for}
   index() {
-    this.#index ??= fetchFrom(tracesFolder(), "index.json").then((response) => response.json());
+    this.#index ??= fetchFrom(tracesFolder(), "index.json")
+      .then((response) => response.json())
+      .catch((problem) => {
+        this.#index = undefined; // so that it can be tried again
+        throw problem;
+      });
     return this.#index;
   }
 
@@ -111,7 +116,9 @@ function ofTrace(trace) {
     last: {
       texts: Array.from(trace.last.ids, (id) => trace.words[id]),
       logits: trace.last.logits,
-      tail: Array.from(trace.last.tail.logits, (logit, bin) => ({ logit, count: trace.last.tail.counts[bin] })),
+      tail: Array.from(trace.last.tail.logits, (logit, bin) => {
+        return { logit, count: trace.last.tail.counts[bin] };
+      }),
     },
     next: (position) => trace.nextAt(position),
     angles: async (stage) => ({
