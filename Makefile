@@ -52,10 +52,12 @@ $(INSTALLED): requirements.txt requirements-models.txt pyproject.toml
 book: $(BUILT)
 	@echo 'The book is in _build/html. To read it: make serve'
 
-# What a chapter prints depends on the package, so a changed package empties the caches.
+# What a chapter prints depends on the package, so a changed package empties the caches. A part of
+# it is assembled: the WebAssembly of the engines.
 _build/.package: $(PACKAGE) $(INSTALLED)
 	@rm -rf _build
 	@mkdir -p _build
+	@$(BIN)/python tools/kernel.py
 	@touch $@
 
 # Sphinx looks for changes in pages only, and every page names the files that it loads.

@@ -25,4 +25,6 @@ def assembled(source):
 
 if __name__ == "__main__":
     for source in SOURCES:
-        source.with_suffix(".js").write_text(assembled(source), "utf-8", newline="\n")
+        module, text = source.with_suffix(".js"), assembled(source)
+        if not module.exists() or module.read_text("utf-8") != text:
+            module.write_text(text, "utf-8", newline="\n")

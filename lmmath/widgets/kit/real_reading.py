@@ -1,6 +1,6 @@
 """What widgets share that show the real model reading a sentence."""
 
-from functools import cache, lru_cache
+from functools import cache
 
 import numpy as np
 import traitlets
@@ -27,6 +27,8 @@ class RealReading(Widget):
 
     Parameters
     ----------
+    model : Model, optional
+        What ``load_smollm2`` gave, if it is loaded already, so that it is not loaded once more.
     sentence : str
         What SmolLM2 reads.
     chat : bool
@@ -56,14 +58,20 @@ class RealReading(Widget):
     zeroed = traitlets.Bool(False).tag(sync=True)
     without_largest = traitlets.Bool(False).tag(sync=True)
 
-    def __init__(self, **traits):
+    def __init__(self, model=None, **traits):
         super().__init__(**traits)
+        self._loaded = model
+        self._readings = {}
         self.on_msg(self._answer)
 
     @property
     def reading(self):
         """What SmolLM2 does with the sentence: a ``Trace``."""
-        return _read(self.sentence, self.chat)
+        text = _as_chat(self.sentence) if self.chat else self.sentence
+        if text not in self._readings:
+            # If the model is not given it is not kept: a chapter may hold one of its own.
+            self._readings = {text: read_trace(*(self._loaded or load_smollm2()), text)}
+        return self._readings[text]
 
     def _answer(self, widget, message, buffers):
         """Answer a view in a notebook: with the sentences, or with a packed trace."""
@@ -71,7 +79,7 @@ class RealReading(Widget):
             if message["asked"] == "index":
                 self.send({"id": message["id"], "index": _index()})
                 return
-            params, config, tokenizer = _smollm2()
+            params, config, tokenizer = self._loaded or _smollm2()
             heads = [tuple(map(int, head.split("."))) for head in message["heads_off"]]
             if heads:
                 params = without_heads(config, params, heads)
@@ -202,13 +210,6 @@ def _smollm2():
 @cache
 def _tokenizer():
     return BPETokenizer.from_gguf(find_smollm2())
-
-
-@lru_cache(maxsize=8)
-def _read(text, is_chat):
-    # The model is not kept: a chapter that shows a widget may hold one of its own.
-    params, config, tokenizer = load_smollm2()
-    return read_trace(params, config, tokenizer, _as_chat(text) if is_chat else text)
 
 
 def _as_chat(text):
