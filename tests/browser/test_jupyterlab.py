@@ -13,7 +13,7 @@ import pytest
 
 PATIENCE = 60  # seconds
 CELLS = [
-    "from lmmath.widgets import AttentionWidget\nwidget = AttentionWidget(subject=\"Fable\")\nwidget",
+    'from lmmath.widgets import AttentionWidget\nwidget = AttentionWidget(subject="Fable")\nwidget',
     "widget",
 ]
 FOLDERS = [
