@@ -10,6 +10,7 @@ import time
 
 import nbformat
 import pytest
+from playwright.sync_api import expect
 
 PATIENCE = 60  # seconds
 CELLS = [
@@ -256,6 +257,25 @@ def test_two_views_load_with_the_modules_they_import_and_stay_in_step(notebook):
     for view in notebook.views:
         becomes(view.state, done | {"query": 1})
     assert first.weights() == second.weights()
+
+
+def test_the_kernel_answers_for_the_real_model(notebook):
+    notebook.python("widget.subject = 'SmolLM2'")
+    view = notebook.views[0].element
+    spoken = view.locator(".lm-status:visible [role=status]")
+    patience = {"timeout": 1000 * PATIENCE}
+    expect(spoken).to_contain_text("“it” attends to “cat” 0.48", **patience)
+    assert view.get_by_role("button", name="Load the model").count() == 0
+    own = "When Anna met Tom, he gave her a"
+    view.get_by_role("textbox", name="Text").fill(own)
+    words = view.locator(".lm-words:visible .lm-word")
+    expect(words).to_have_text(["<|endoftext|>", *own.replace(",", " ,").split()])
+    becomes(lambda: notebook.value("widget.sentence"), own)
+    view.get_by_label("switch this head off").check()
+    effect = view.locator(".lm-note", has_text="Without head 5 of layer 10")
+    expect(effect).to_contain_text("nats per token, with it", **patience)
+    view.get_by_role("textbox", name="Text").fill("")
+    expect(spoken).to_contain_text("text", **patience)
 
 
 def test_keys_pressed_in_the_widget_are_not_jupyterlabs(notebook):
