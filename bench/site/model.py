@@ -25,7 +25,7 @@ OPEN = """
 async () => {
   const file = (name) => fetch(`/lmmath/weights/fable/${name}`);
   const [{ parseGPT }, { BPETokenizer }] = await Promise.all(
-    ["gpt_file", "bpe"].map((name) => import(`/lmmath/widgets/${name}.js`)),
+    ["gpt_file", "bpe"].map((name) => import(`/lmmath/widgets/engines/${name}.js`)),
   );
   window.gpt = parseGPT(new Uint8Array(await (await file("model.safetensors")).arrayBuffer()));
   window.tokenizer = new BPETokenizer(await (await file("tokenizer.json")).json());
@@ -68,7 +68,7 @@ def main():
         )
         page = chromium.new_page()
         page.goto(
-            f"{address}/lmmath/widgets/shared.css"
+            f"{address}/lmmath/widgets/kit/shared.css"
         )  # any page of that server will do
         page.evaluate(OPEN)
         _print_row("the next token", page.evaluate(READ))

@@ -123,9 +123,9 @@ def _parser():
 
 
 @contextmanager
-def serving(folder):
+def serving(folder, handler=None):
     """Serve a folder on this machine for a while, and give the address."""
-    handler = functools.partial(_QuietHandler, directory=folder)
+    handler = functools.partial(handler or _QuietHandler, directory=folder)
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
