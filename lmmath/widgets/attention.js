@@ -1,8 +1,8 @@
 // Chapter 3: type a text, pick a token, see where a head of a trained model looks and what it fetches.
 import { attentionWeights, dot } from "./engines/mathematics.js";
 import { labelledMap } from "./kit/labelled_map.js";
-import { followText, nameOf, placeOf, positionOf, remark, tokenStrip } from "./kit/reading.js";
-import { realAttention } from "./kit/real_attention.js";
+import { followText, remark } from "./kit/reading.js";
+import { nameOf, placeOf, positionOf, tokenStrip } from "./kit/token_strip.js";
 import { element, fill, options, setTrait, status, textField, toggle, watch } from "./kit/shared.js";
 import { subjects } from "./kit/subjects.js";
 
@@ -154,4 +154,6 @@ function legend() {
   return element("p", { className: "lm-legend" }, ...swatches);
 }
 
-export default { render: (view) => subjects(view, { SmolLM2: realAttention, Fable: render }) };
+const realSide = async () => (await import("./kit/real_attention.js")).realAttention;
+
+export default { render: (view) => subjects(view, { SmolLM2: realSide, Fable: () => render }) };

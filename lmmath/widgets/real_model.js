@@ -1,22 +1,18 @@
-// SmolLM2 reads a sentence: one of five views on what it does.
-import { realAngles } from "./kit/real_angles.js";
-import { realAttention } from "./kit/real_attention.js";
-import { realLens } from "./kit/real_lens.js";
-import { realNext } from "./kit/real_next.js";
-import { realTokens } from "./kit/real_tokens.js";
+// SmolLM2 reads a sentence: one of five views on what it does, of which a page loads only its own.
 import { fill } from "./kit/shared.js";
 
 const VIEWS = {
-  attention: realAttention,
-  lens: realLens,
-  next: realNext,
-  tokens: realTokens,
-  angles: realAngles,
+  attention: async () => (await import("./kit/real_attention.js")).realAttention,
+  lens: async () => (await import("./kit/real_lens.js")).realLens,
+  next: async () => (await import("./kit/real_next.js")).realNext,
+  tokens: async () => (await import("./kit/real_tokens.js")).realTokens,
+  angles: async () => (await import("./kit/real_angles.js")).realAngles,
 };
 
-function render({ model, el, signal }) {
+async function render({ model, el, signal }) {
   fill(el, signal);
-  return VIEWS[model.get("view")]({ model, el, signal });
+  const show = await VIEWS[model.get("view")]();
+  return show({ model, el, signal });
 }
 
 export default { render };

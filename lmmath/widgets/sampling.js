@@ -7,7 +7,6 @@ import { entropy, softmax } from "./engines/mathematics.js";
 import { drawToken, ranking, temperatureSoftmax, truncate, uniform } from "./engines/sampler.js";
 import { button, element, fill, formatNumber, numberField, setTrait, slider, status } from "./kit/shared.js";
 import { textField, watch } from "./kit/shared.js";
-import { realNext } from "./kit/real_next.js";
 import { subjects } from "./kit/subjects.js";
 
 const N_SHOWN = 12; // tokens with a bar of their own
@@ -236,4 +235,6 @@ function describe({ labels, tokens, nPossible, truth }, { model, kept }, best) {
 
 const quote = (label) => `“${label}”`;
 
-export default { render: (view) => subjects(view, { SmolLM2: realNext, Fable: render }) };
+const realSide = async () => (await import("./kit/real_next.js")).realNext;
+
+export default { render: (view) => subjects(view, { SmolLM2: realSide, Fable: () => render }) };

@@ -2,8 +2,8 @@
 import { bars } from "./kit/bars.js";
 import { gptShapes } from "./engines/gpt_file.js";
 import { softmax } from "./engines/mathematics.js";
-import { followText, nameOf, placeOf, positionOf, remark, tokenStrip } from "./kit/reading.js";
-import { realLens } from "./kit/real_lens.js";
+import { followText, remark } from "./kit/reading.js";
+import { nameOf, placeOf, positionOf, tokenStrip } from "./kit/token_strip.js";
 import { element, fill, setTrait, status, textField, watch } from "./kit/shared.js";
 import { subjects } from "./kit/subjects.js";
 import { tower } from "./kit/tower.js";
@@ -149,4 +149,6 @@ function capital(words) {
   return words[0].toUpperCase() + words.slice(1);
 }
 
-export default { render: (view) => subjects(view, { SmolLM2: realLens, Fable: render }) };
+const realSide = async () => (await import("./kit/real_lens.js")).realLens;
+
+export default { render: (view) => subjects(view, { SmolLM2: realSide, Fable: () => render }) };

@@ -139,7 +139,7 @@ def test_any_model(run, tmp_path, config):
 
 
 def test_every_float16(run):
-    script = "async (all) => all.map((await import('/widgets/engines/gpt_file.js')).float16).map(String)"
+    script = "async (all) => all.map((await import('/widgets/engines/float16.js')).float16).map(String)"
     numbers = np.arange(2**16, dtype=np.uint16)
     got = np.array([float(text.replace("Infinity", "inf"))
                     for text in run(script, numbers.tolist())])  # fmt: skip

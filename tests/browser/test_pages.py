@@ -116,10 +116,10 @@ def assert_pictures_have_alternative_text(page):
 
 def test_the_chapter_has_its_pictures_and_its_widget(page, strict_site):
     page.goto(f"{strict_site}/03-attention.html")
-    # five figures, a widget's picture
-    assert page.locator("main figure svg").count() == 6
-    # the widget and two questions
-    assert page.locator(".live-widget").count() == 3
+    # five figures, the pictures of two widgets
+    assert page.locator("main figure svg").count() == 7
+    # the widgets and two questions
+    assert page.locator(".live-widget").count() == 4
 
 
 def test_formulas_are_set_and_numbered(page, strict_site):

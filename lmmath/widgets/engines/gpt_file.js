@@ -2,6 +2,7 @@
 //
 // It begins with the length of its header, in 8 bytes. The header is JSON: for each tensor its dtype,
 // its shape, and where it begins and ends in the rest of the file, and the model's sizes as metadata.
+import { float16 } from "./float16.js";
 import { GPT } from "./gpt.js";
 
 // Read a model from the bytes of its file: an ArrayBuffer, or a view of a part of one.
@@ -102,18 +103,6 @@ function parseTensor(name, entry, body, expectedBegin) {
   for (let i = 0; i < count; i += 1) values[i] = read(body, begin + i * size);
   requireSound(values.every(Number.isFinite), `${name} holds a number that is not finite`);
   return { shape, values };
-}
-
-const POWERS = Array.from({ length: 31 }, (_, exponent) => 2 ** (exponent - 25));
-
-// A number of 16 bits: 1 for the sign, 5 for the exponent, 10 for the fraction.
-export function float16(bits) {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 31) return fraction ? NaN : sign * Infinity;
-  // Without an exponent the numbers near zero are evenly spaced.
-  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1024 + fraction) * POWERS[exponent];
 }
 
 function toView(data) {

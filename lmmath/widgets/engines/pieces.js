@@ -3,10 +3,10 @@
 // Beside the pieces lies index.json: {size, pieces: [{file, size, sha256}]}, in their order. What has
 // arrived is kept in the browser's cache, piece by piece, so a download that ended early goes on where
 // it was, and the next visit asks for the list alone.
-import { sha256 } from "./sha256.js";
-
 const CACHE = "lmmath-model";
 const TRIES = 2; // for a piece that arrives damaged
+// Only who loads needs it.
+const sha256 = async (bytes) => (await import("./sha256.js")).sha256(bytes);
 
 // Read the list of pieces in a folder of the site. An old list would name pieces that are gone.
 export async function readIndex(folder) {

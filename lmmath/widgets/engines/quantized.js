@@ -7,7 +7,7 @@
 //
 // The work is done by the WebAssembly kernel of kernel.wat. Where a browser lacks its instructions
 // for several numbers at a time (SIMD), plain JavaScript does the same, some ten times as slowly.
-import { float16 } from "./gpt_file.js";
+import { float16 } from "./float16.js";
 import { TYPES } from "./gguf_file.js";
 import { KERNEL } from "./kernel.js";
 

@@ -1,7 +1,7 @@
 // What a model did with a text, as lmmath.traces.pack writes it: a gzip file.
 //
 // In it are the length of a header in 4 bytes, the header in JSON, and arrays, one after the other.
-import { float16 } from "./gpt_file.js";
+import { float16 } from "./float16.js";
 
 const DTYPES = {
   int8: Int8Array,

@@ -11,7 +11,9 @@ from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).parents[1]  # of the widgets
-_ADDRESS = re.compile(r'(?:(?<=from ")|(?<=new URL\("))\.\.?/[\w/-]+\.js(?=")')
+_ADDRESS = re.compile(
+    r'(?:(?<=from ")|(?<=import\(")|(?<=new URL\("))\.\.?/[\w/-]+\.js(?=")'
+)
 _START = """
 const addresses = {};
 function address(name) {

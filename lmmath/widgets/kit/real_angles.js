@@ -1,6 +1,6 @@
 // The angles between the vectors of the real model's stream: one for each token, at the chosen stage.
 import { labelledMap } from "./labelled_map.js";
-import { nameOf, positionOf } from "./reading.js";
+import { nameOf, positionOf } from "./token_strip.js";
 import { realReading } from "./real_reading.js";
 import { element, formatNumber, setTrait, slider, toggle, watch } from "./shared.js";
 

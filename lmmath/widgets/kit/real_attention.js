@@ -1,6 +1,6 @@
 // Attention in the real model: all its heads at a glance, and one of them with its weights.
 import { labelledMap } from "./labelled_map.js";
-import { nameOf, positionOf } from "./reading.js";
+import { nameOf, positionOf } from "./token_strip.js";
 import { realReading } from "./real_reading.js";
 import { element, setTrait, slider, toggle, uniqueName, watch } from "./shared.js";
 

@@ -1,6 +1,6 @@
 // The logit lens in the real model: what it would say after each block, for the chosen token.
 import { bars } from "./bars.js";
-import { nameOf } from "./reading.js";
+import { nameOf } from "./token_strip.js";
 import { realReading } from "./real_reading.js";
 import { element, numberField, setTrait, toggle, watch } from "./shared.js";
 import { tower } from "./tower.js";

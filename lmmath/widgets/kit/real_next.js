@@ -2,7 +2,7 @@
 // when the model is here, the text that it writes.
 import { uniform } from "../engines/sampler.js";
 import { bars } from "./bars.js";
-import { nameOf } from "./reading.js";
+import { nameOf } from "./token_strip.js";
 import { realReading } from "./real_reading.js";
 import { button, element, formatNumber, numberField, slider, watch } from "./shared.js";
 

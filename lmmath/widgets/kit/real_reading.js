@@ -3,7 +3,7 @@
 // The traits are those of `RealReading` in real_reading.py. A view is {element, show(reading, place),
 // clear()}; `place` is the position of the chosen token.
 import { offerModel } from "./offer.js";
-import { placeOf, positionOf, tokenStrip } from "./reading.js";
+import { placeOf, positionOf, tokenStrip } from "./token_strip.js";
 import { readingsFor } from "./readings.js";
 import { element, setTrait, status, toggle, uniqueName, watch } from "./shared.js";
 

@@ -1,5 +1,5 @@
 // The tokens that the real model reads: where a text is cut, and what each token costs the model.
-import { nameOf } from "./reading.js";
+import { nameOf } from "./token_strip.js";
 import { realReading } from "./real_reading.js";
 import { element } from "./shared.js";
 

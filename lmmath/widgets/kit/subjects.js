@@ -6,8 +6,8 @@ const ALL = [
   { value: "Fable", label: "Fable’s small model" },
 ];
 
-// `renders` has for each subject a function that is called with a view, {model, el, signal}, when the
-// subject is first chosen. What Fable's model weighs comes only then.
+// `renders` has for each subject a function that gives, perhaps by a promise, what renders a view of it,
+// {model, el, signal}. It is called when the subject is first chosen. What Fable's model weighs comes only then.
 export function subjects({ model, el, signal }, renders) {
   const places = new Map(); // subject -> its part of the widget
   const choose = options(model, "subject", ALL, "Model", signal);
@@ -16,7 +16,8 @@ export function subjects({ model, el, signal }, renders) {
 
   async function open(subject, place) {
     if (subject === "Fable") await arrival(model, "weights");
-    if (!signal.aborted) await renders[subject]({ model, el: place, signal });
+    const render = await renders[subject]();
+    if (!signal.aborted) await render({ model, el: place, signal });
   }
 
   let first; // a promise that is kept when the first subject can be seen
