@@ -20,9 +20,11 @@ TEXTS = [
 ]
 COMPUTE = """
 async (text) => {
-  const [{ stepsOf, countParameters, lens }, { loadModel }, { tokenize, nameOf }] = await Promise.all(
-    ["transformer", "kit/language_model", "kit/reading"].map((name) => import(`/${name}.js`)),
-  );
+  const [{ stepsOf, countParameters, lens }, { loadModel }, { tokenize }, { nameOf }] =
+    await Promise.all(
+      ["transformer", "kit/language_model", "kit/reading", "kit/token_strip"]
+        .map((name) => import(`/${name}.js`)),
+    );
   const { gpt, tokenizer, config } = loadModel(model);
   const { tokens } = tokenize(text, { tokenizer, config });
   const reader = gpt.reader();
