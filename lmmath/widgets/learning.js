@@ -254,9 +254,11 @@ function textArea(model, signal) {
   return element("label", { className: "lm-field" }, element("span", {}, "Text to learn"), area);
 }
 
-// The sizes with the number of their parameters, of a vocabulary of 512 tokens.
+// The sizes with the number of their parameters, of a vocabulary of 512 tokens, the smallest first.
+// (A page that was saved has them in the order of their names.)
 function sizesOffered(sizes) {
-  return Object.entries(sizes).map(([value, size]) => {
+  const inOrder = Object.entries(sizes).sort(([, a], [, b]) => a.d_model - b.d_model);
+  return inOrder.map(([value, size]) => {
     const shapes = gptShapes({ vocab_size: 512, d_ff: 4 * size.d_model, ...size });
     const nParams = Object.values(shapes).map(product).reduce((sum, n) => sum + n);
     return { value, label: `${value}, ${count(1000 * Math.round(nParams / 1000))} parameters` };
