@@ -181,6 +181,22 @@ def test_a_feature_of_the_stream_is_set_to_zero(page, strict_site):
     assert after > before + 5
 
 
+def test_the_angles_of_an_own_text(page, strict_site):
+    widget = open_widget(page, f"{strict_site}/10-geometry.html")
+    expect(spoken(widget)).to_contain_text("between two of these 12 tokens")
+    load(widget)
+    text_of(widget).fill("Six short words are read here.")
+    expect(spoken(widget)).to_contain_text("between two of these 8 tokens")
+    widget.get_by_role("slider", name="After").fill("12")
+    fact = widget.locator(".lm-note", has_text="The largest number here")
+    expect(fact).to_contain_text("in feature 507.")
+    first = widget.locator(".lm-words .lm-weight").first
+    with_it = float(first.inner_text().replace("\u2212", "-"))
+    widget.get_by_label("without the largest feature").check()
+    expect(first).to_contain_text("\u2212")
+    assert with_it > 0
+
+
 def test_a_device_with_little_memory_keeps_the_sentences(new_page, strict_site):
     page = new_page(viewport={"width": 360, "height": 740})
     page.add_init_script(

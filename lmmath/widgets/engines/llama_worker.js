@@ -45,6 +45,11 @@ const TASKS = {
     return (await readingOf(asked, signal, tell)).lens(position);
   },
 
+  // The angles between the vectors of the stream at one stage, of a text that was read.
+  async angles({ stage, ...asked }, signal, tell) {
+    return (await readingOf(asked, signal, tell)).angles(stage);
+  },
+
   // Remove what the browser keeps of the model.
   async forget() {
     await forgetPieces();

@@ -56,7 +56,11 @@ class RealModel extends EventTarget {
   // What happens while it reads {text, isChat, edits}. The result is as a trace has it.
   async read(asked, options) {
     const shown = await this.#ask({ task: "read", ...asked }, options);
-    return { ...shown, lens: (position) => this.#ask({ task: "lens", ...asked, position }) };
+    return {
+      ...shown,
+      lens: (position) => this.#ask({ task: "lens", ...asked, position }),
+      angles: (stage) => this.#ask({ task: "angles", ...asked, stage }),
+    };
   }
 
   // Go on with {text, isChat, count, settings, random, edits}; `tell` hears of each token.
