@@ -2,7 +2,7 @@
 import { attentionWeights, dot } from "./engines/mathematics.js";
 import { labelledMap } from "./kit/labelled_map.js";
 import { followText, remark } from "./kit/reading.js";
-import { nameOf, placeOf, positionOf, tokenStrip } from "./kit/token_strip.js";
+import { nameOf, placeOf, positionOf, tokenStrip, weightAndBar } from "./kit/token_strip.js";
 import { element, fill, options, setTrait, status, textField, toggle, watch } from "./kit/shared.js";
 import { subjects } from "./kit/subjects.js";
 
@@ -28,11 +28,7 @@ export function sharesOf(weights, lengths) {
 
 function render({ model, el, signal }) {
   const pick = (i) => setTrait(model, "query", positionOf(i, reading.tokens.length));
-  const extras = () => [
-    element("span", { className: "lm-weight" }),
-    element("span", { className: "lm-bar", ariaHidden: "true" }),
-  ];
-  const strip = tokenStrip("The token that attends", pick, extras);
+  const strip = tokenStrip("The token that attends", pick, weightAndBar);
   const heads = element("div", { className: "lm-controls" });
   const switches = element(
     "div",

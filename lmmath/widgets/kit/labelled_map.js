@@ -1,11 +1,13 @@
 import { element, heatMap } from "./shared.js";
 
 const MOST_LABELS = 28; // more would not be legible beside the heat map
+const ATTENTION = "Heat map: a row for each token that attends, a column for each that is attended to";
 const FEW_LABELS = 12; // as many are legible on a telephone
 
 // The heat map with the names of tokens beside it, as far as there is room. A click on a row picks it.
-export function labelledMap(pick) {
-  const map = heatMap("Heat map: a row for each token that attends, a column for each that is attended to");
+// `label` says what its rows and columns are.
+export function labelledMap(pick, label = ATTENTION) {
+  const map = heatMap(label);
   const rowMark = element("div", { className: "lm-row-mark" });
   const rowLabels = element("div", { className: "lm-row-labels", ariaHidden: "true" });
   const columnLabels = element("div", { className: "lm-column-labels", ariaHidden: "true" });

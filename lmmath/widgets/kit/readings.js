@@ -7,7 +7,7 @@
 import { parseTrace, triangle } from "../engines/trace_file.js";
 import { realModel } from "./real_model.js";
 
-export const IN_A_NOTEBOOK = !import.meta.url.startsWith("http");
+const IN_A_NOTEBOOK = !import.meta.url.startsWith("http");
 
 export function readingsFor(model, signal) {
   return IN_A_NOTEBOOK ? new KernelReadings(model, signal) : siteReadings();

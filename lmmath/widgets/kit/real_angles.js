@@ -1,21 +1,16 @@
 // The angles between the vectors of the real model's stream: one for each token, at the chosen stage.
 import { labelledMap } from "./labelled_map.js";
-import { nameOf, positionOf } from "./token_strip.js";
+import { positionOf, visible, weightAndBar } from "./token_strip.js";
 import { realReading } from "./real_reading.js";
 import { element, formatNumber, setTrait, slider, toggle, watch } from "./shared.js";
 
-const PIECES = { decode: ([piece]) => piece };
-
 export function realAngles({ model, el, signal }) {
   el.classList.add("lm-attention");
-  const extras = () => [
-    element("span", { className: "lm-weight" }),
-    element("span", { className: "lm-bar", ariaHidden: "true" }),
-  ];
-  return realReading({ model, el, signal }, makeView, { label: "The token to compare with", extras });
+  return realReading({ model, el, signal }, makeView, { label: "The token to compare with", extras: weightAndBar });
 
   function makeView() {
-    const map = labelledMap((i) => setTrait(model, "token", positionOf(i, shown.reading.pieces.length)));
+    const pick = (i) => setTrait(model, "token", positionOf(i, shown.reading.pieces.length));
+    const map = labelledMap(pick, "Heat map of cosines: a row and a column for each token");
     const title = element("p", { className: "lm-title" });
     const fact = element("p", { className: "lm-note" });
     const without = toggle(model, "without_largest", "without the largest feature", signal);
@@ -26,7 +21,7 @@ export function realAngles({ model, el, signal }) {
     let latest = 0;
 
     function show(reading, place, { labels, say }) {
-      if (shown?.reading !== reading) map.label(reading.pieces.map((piece) => nameOf(piece, PIECES)));
+      if (shown?.reading !== reading) map.label(reading.pieces.map((piece) => visible(piece)));
       shown = { reading, place, labels, say };
       if (!sliders) {
         const where = (stage) => (stage === 0 ? "the embedding" : `block ${stage}`);

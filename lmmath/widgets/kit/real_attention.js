@@ -1,19 +1,14 @@
 // Attention in the real model: all its heads at a glance, and one of them with its weights.
 import { labelledMap } from "./labelled_map.js";
-import { nameOf, positionOf } from "./token_strip.js";
+import { positionOf, visible, weightAndBar } from "./token_strip.js";
 import { realReading } from "./real_reading.js";
 import { element, setTrait, slider, toggle, uniqueName, watch } from "./shared.js";
 
-const PIECES = { decode: ([piece]) => piece };
 const NAMED = { induction: 8, "previous token": 6, names: 6, "first token": 3 }; // heads in the list, at most
 
 export function realAttention({ model, el, signal }) {
   el.classList.add("lm-attention");
-  const extras = () => [
-    element("span", { className: "lm-weight" }),
-    element("span", { className: "lm-bar", ariaHidden: "true" }),
-  ];
-  return realReading({ model, el, signal }, makeView, { label: "The token that attends", extras, changes: "head_off" });
+  return realReading({ model, el, signal }, makeView, { label: "The token that attends", extras: weightAndBar, changes: "head_off" });
 
   function makeView({ readings }) {
     const grid = headGrid((layer, head) => choose(layer, head));
@@ -40,7 +35,7 @@ export function realAttention({ model, el, signal }) {
       if (shown?.reading !== reading) {
         grid.draw(reading);
         known.offer(reading.heads);
-        map.label(reading.pieces.map((piece) => nameOf(piece, PIECES)));
+        map.label(reading.pieces.map((piece) => visible(piece)));
       }
       shown = { reading, place, labels, say };
       if (!sliders) {
@@ -74,7 +69,7 @@ export function realAttention({ model, el, signal }) {
       showEffect(reading, layer, head);
       const order = weights.map((_, i) => i).sort((a, b) => weights[b] - weights[a]);
       const most = order.slice(0, 3).filter((i, rank) => rank === 0 || weights[i] >= 0.005);
-      const called = (i) => `“${nameOf(reading.pieces[i], PIECES)}”`;
+      const called = (i) => `“${visible(reading.pieces[i])}”`;
       say(`${called(place)} attends to ${most.map((i) => `${called(i)} ${weights[i].toFixed(2)}`).join(", ")}.`);
     }
 

@@ -1,11 +1,10 @@
 // The logit lens in the real model: what it would say after each block, for the chosen token.
 import { bars } from "./bars.js";
-import { nameOf } from "./token_strip.js";
+import { visible } from "./token_strip.js";
 import { realReading } from "./real_reading.js";
 import { element, numberField, setTrait, toggle, watch } from "./shared.js";
 import { tower } from "./tower.js";
 
-const PIECES = { decode: ([piece]) => piece };
 const LONGEST_BARS = [0.05, 0.2, 0.5, 1]; // of which the first that all bars fit into is chosen
 
 export function realLens({ model, el, signal }) {
@@ -51,7 +50,7 @@ export function realLens({ model, el, signal }) {
       const isLast = stage === read.length - 1;
       title.textContent = isLast ? "What the model says" : `If the model stopped after ${stage === 0 ? "the embedding" : `block ${stage}`}`;
       const said = best.slice(0, 3).map(({ label, values }) => `“${label}” ${values[0].toFixed(2)}`);
-      say(`${title.textContent}: after “${nameOf(reading.pieces[place], PIECES)}” comes ${said.join(", ")}, …`);
+      say(`${title.textContent}: after “${visible(reading.pieces[place])}” comes ${said.join(", ")}, …`);
     }
 
     function showEffect(reading) {
@@ -71,5 +70,5 @@ export function realLens({ model, el, signal }) {
 }
 
 function entry({ text, probability }) {
-  return { label: nameOf(text, PIECES), values: [probability] };
+  return { label: visible(text), values: [probability] };
 }

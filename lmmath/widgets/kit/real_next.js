@@ -2,7 +2,7 @@
 // when the model is here, the text that it writes.
 import { uniform } from "../engines/sampler.js";
 import { bars } from "./bars.js";
-import { nameOf } from "./token_strip.js";
+import { visible } from "./token_strip.js";
 import { realReading } from "./real_reading.js";
 import { button, element, formatNumber, numberField, slider, watch } from "./shared.js";
 
@@ -10,7 +10,6 @@ const N_SHOWN = 12; // tokens with a bar of their own
 const N_WRITTEN = 60; // tokens at a time
 const LONGEST_BARS = [0.05, 0.1, 0.25, 0.5, 1]; // of which the first that all bars fit into is chosen
 const RULES = ["temperature", "top_k", "top_p", "min_p"];
-const PIECES = { decode: ([piece]) => piece };
 
 // The probabilities after the last token at a temperature: of each token that is listed, and of all
 // others together; and how many of the listed ones are kept.
@@ -76,7 +75,7 @@ export function realNext({ model, el, signal }) {
       const { last, pieces } = shown.reading;
       const { probabilities, others, kept, others_kept } = compute(last, settings());
       const entries = probabilities.slice(0, N_SHOWN).map((p, i) => ({
-        label: nameOf(last.texts[i], PIECES),
+        label: visible(last.texts[i]),
         values: [p],
         note: i < kept ? "" : "cut",
       }));
@@ -85,7 +84,7 @@ export function realNext({ model, el, signal }) {
       entries.push({ label: "all others", values: [rest], note, fixed: true });
       const most = Math.max(...entries.map(({ values }) => values[0]));
       list.draw(entries, LONGEST_BARS.find((longest) => longest >= most) ?? 1);
-      title.textContent = `After “${nameOf(pieces.at(-1), PIECES)}”`;
+      title.textContent = `After “${visible(pieces.at(-1))}”`;
       const cut = others_kept ? "" : ` ${kept} of the tokens are kept.`;
       shown.say(`Most probable is “${entries[0].label}” ${probabilities[0].toFixed(3)}.${cut}`);
     }

@@ -1,7 +1,7 @@
 // The real model reading a sentence: one of a dozen that came with the page, or the reader's own.
 //
-// The traits are those of `RealReading` in real_reading.py. A view is {element, show(reading, place),
-// clear()}; `place` is the position of the chosen token.
+// The traits are those of `RealReading` in real_reading.py. A view is {element, show(reading,
+// place, {labels, say})}; `place` is the position of the chosen token, `labels` are those of the strip.
 import { offerModel } from "./offer.js";
 import { placeOf, positionOf, tokenStrip } from "./token_strip.js";
 import { readingsFor } from "./readings.js";
@@ -91,7 +91,7 @@ export function realReading({ model, el, signal }, makeView, { label, extras, ha
   watch(model, ["token"], show, signal);
   const ready = () => (followModel(), read());
   readings.model?.addEventListener("ready", ready, { signal });
-  return first.then(() => ({ show }));
+  return first;
 }
 
 // What of the model is switched off: the chosen head, one feature after one block, or nothing. The

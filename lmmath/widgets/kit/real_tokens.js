@@ -1,18 +1,13 @@
 // The tokens that the real model reads: where a text is cut, and what each token costs the model.
-import { nameOf } from "./token_strip.js";
+import { visible, weightAndBar } from "./token_strip.js";
 import { realReading } from "./real_reading.js";
 import { element } from "./shared.js";
 
-const PIECES = { decode: ([piece]) => piece };
 const MOST_BITS = 20; // the height of a bar that is full
 
 export function realTokens({ model, el, signal }) {
   el.classList.add("lm-attention");
-  const extras = () => [
-    element("span", { className: "lm-weight" }),
-    element("span", { className: "lm-bar", ariaHidden: "true" }),
-  ];
-  return realReading({ model, el, signal }, makeView, { label: "The chosen token", extras });
+  return realReading({ model, el, signal }, makeView, { label: "The chosen token", extras: weightAndBar });
 
   function makeView() {
     const counts = element("p");
@@ -33,10 +28,10 @@ export function realTokens({ model, el, signal }) {
         label.querySelector(".lm-weight").textContent = cost?.toFixed(1) ?? "";
         label.querySelector(".lm-bar").style.setProperty("--weight", Math.min(1, (cost ?? 0) / MOST_BITS).toFixed(3));
       });
-      const name = `“${nameOf(pieces[place], PIECES)}”`;
+      const name = `“${visible(pieces[place])}”`;
       const own = new TextEncoder().encode(pieces[place]).length;
       const cost = place === 0 ? "Nothing comes before it." : `It costs ${bits[place - 1].toFixed(1)} bits.`;
-      const best = place === 0 ? "" : ` Most probable there was “${nameOf(reading.next(place - 1)[0].text, PIECES)}”.`;
+      const best = place === 0 ? "" : ` Most probable there was “${visible(reading.next(place - 1)[0].text)}”.`;
       say(`${name} is token ${tokens[place]}, of ${own} ${own === 1 ? "byte" : "bytes"}. ${cost}${best}`);
     }
 

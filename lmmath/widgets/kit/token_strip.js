@@ -5,7 +5,12 @@ const SIGNS = { "\n": "⏎", " ": "␣" };
 
 // A token so that it can be seen, without the spaces at its ends.
 export function nameOf(token, tokenizer) {
-  const text = tokenizer.decode([token]).replace(/^ +| +$/g, "") || " ";
+  return visible(tokenizer.decode([token]));
+}
+
+// The same for the text of a token.
+export function visible(piece) {
+  const text = piece.replace(/^ +| +$/g, "") || " ";
   return text.replace(/[\p{Cc} ]/gu, (sign) => SIGNS[sign] ?? "\ufffd");
 }
 
@@ -61,6 +66,14 @@ export function tokenStrip(label, pick, extras = () => []) {
       return [...strip.children];
     },
   };
+}
+
+// For `extras`: a number over a bar, which has the height --weight.
+export function weightAndBar() {
+  return [
+    element("span", { className: "lm-weight" }),
+    element("span", { className: "lm-bar", ariaHidden: "true" }),
+  ];
 }
 
 // Scroll a box, and not the page, so far that what is in it can be seen.
