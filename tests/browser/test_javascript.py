@@ -5,6 +5,7 @@ import pytest
 import scipy.special
 
 from lmmath.attention import attention_weights, causal_mask
+from lmmath.sampling import min_p_filter, top_k_filter, top_p_filter
 
 NUMBERS = np.random.default_rng(3)
 
@@ -60,3 +61,45 @@ def test_attention_weights(call, scale, causal):
     )
     mask = causal_mask(6) if causal else None
     close(found, attention_weights(q, k, mask, scale=scale))
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
+@pytest.mark.parametrize("top_k", [1, 7, 40, 512])
+@pytest.mark.parametrize(("top_p", "min_p"), [(1, 0), (0.9, 0), (0.3, 0.02), (1, 0.1)])
+def test_what_truncation_keeps_of_a_real_distribution(
+    call, temperature, top_k, top_p, min_p
+):
+    logits = np.sort(NUMBERS.normal(0, 3, 60))[::-1]
+    rules = {
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "min_p": min_p,
+    }
+    last = {"logits": logits.tolist(), "tail": []}
+    found = call("kit/real_next.js", "compute", last, rules)
+    cooled = logits / temperature
+    close(found["probabilities"], scipy.special.softmax(cooled))
+    assert found["others"] == 0
+    kept = min_p_filter(top_p_filter(top_k_filter(cooled, top_k), top_p), min_p)
+    assert found["kept"] == np.isfinite(kept).sum()
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_the_tail_has_its_share_at_any_temperature(call, temperature):
+    listed, tail = np.asarray([2.0, 1.0, 0.0]), np.asarray([-1.0, -2.0])
+    counts = [5, 7]
+    last = {
+        "logits": listed.tolist(),
+        "tail": [
+            {"logit": x, "count": n} for x, n in zip(tail.tolist(), counts, strict=True)
+        ],
+    }
+    rules = {"temperature": temperature, "top_k": 512, "top_p": 1, "min_p": 0}
+    found = call("kit/real_next.js", "compute", last, rules)
+    whole = np.concatenate([listed, np.repeat(tail, counts)])
+    expected = scipy.special.softmax(whole / temperature)
+    close(found["probabilities"], expected[:3])
+    close(found["others"], expected[3:].sum())
+    assert found["kept"] == 3
+    assert found["others_kept"] is True
