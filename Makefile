@@ -12,7 +12,7 @@ CHAPTERS := $(wildcard book/*.ipynb)
 PAGES := $(CHAPTERS) bench/results.md $(wildcard book/*.md book/*.bib book/_templates/*) _config.yml _toc.yml
 STATIC := $(shell find book/_static -type f)
 
-.PHONY: help book serve lab links test lint units notebooks-test browser-test notebooks bench clean
+.PHONY: help book serve lab links test lint units notebooks-test browser browser-test notebooks bench clean
 
 # As many processes as processors, with one thread each: threads of several processes that wait
 # for each other take many times as long.
@@ -53,11 +53,12 @@ book: $(BUILT)
 	@echo 'The book is in _build/html. To read it: make serve'
 
 # What a chapter prints depends on the package, so a changed package empties the caches. A part of
-# it is assembled: the WebAssembly of the engines.
+# it is assembled: the WebAssembly of the engines. Python for the pages is brought where it can be.
 _build/.package: $(PACKAGE) $(INSTALLED)
 	@rm -rf _build
 	@mkdir -p _build
 	@$(BIN)/python tools/kernel.py
+	@$(BIN)/python tools/pyodide.py > /dev/null || echo 'The book is built without Run.'
 	@touch $@
 
 # Sphinx looks for changes in pages only, and every page names the files that it loads.
@@ -105,8 +106,11 @@ units: $(INSTALLED)
 notebooks-test: $(INSTALLED)
 	$(PYTEST) --dist loadfile --nbval --nbval-current-env $(CHAPTERS)
 
-browser-test: book
+# The browser comes first: where there is one, the build also compiles the pages' Python with it.
+browser: $(INSTALLED)
 	@$(BIN)/python tools/browser.py
+
+browser-test: browser book
 	$(PYTEST) --dist loadfile tests/browser
 
 # --- side by side with others ---

@@ -25,6 +25,7 @@ SHEETS = [  # patterns, in the order in which later rules win
     "copybutton.css",
     "mystnb.*.css",
     "widgets/host.css",
+    "python/cells.css",
     "book.css",
 ]
 _ICON_FONT = "vendor/fontawesome"  # book.css has its own icons

@@ -98,17 +98,22 @@ def add_page_data(app, pagename, templatename, context, doctree):
 
 
 def write_assets(app, error):
-    """Write every page's modules, style sheets and buffers."""
+    """Write every page's modules, style sheets and buffers, and which class has which."""
     if error or app.builder.format != "html":
         return
     folder = Path(app.outdir, "_static", "widgets")
     for old in folder.glob("*"):
         if not old.name.startswith("host."):
             old.unlink()
-    for _, files in app.env.live_widgets.values():
+    folder.mkdir(parents=True, exist_ok=True)
+    classes = {}
+    for data, files in app.env.live_widgets.values():
         for name, content in files.items():
-            folder.mkdir(parents=True, exist_ok=True)
             (folder / name).write_bytes(content)
+        for model in data["models"].values():
+            files = {"module": model["module"], "css": model["css"]}
+            classes[model["state"]["_anywidget_id"]] = files
+    (folder / "modules.json").write_text(json.dumps(classes), "utf-8")
 
 
 def _start(app):

@@ -1,9 +1,10 @@
 // Starts the widgets of a static page: a host for anywidget's front-end contract, without a kernel.
 //
 // The page holds, as JSON, what `page.py` collected. A widget starts when its place comes near the
-// view. Until then, and in print, its static picture stands there.
+// view. Until then, and in print, its static picture stands there. A widget that Python makes in the
+// page is added, with a comm to Python, and shown where its cell shows it.
 
-const page = JSON.parse(document.getElementById("live-widgets").textContent);
+const page = JSON.parse(document.getElementById("live-widgets")?.textContent ?? '{"models":{},"links":[]}');
 const fileUrl = (name) => new URL(`./${name}`, import.meta.url);
 const forever = new AbortController().signal; // a published page never takes a view away
 
@@ -12,10 +13,13 @@ class Model {
   #state;
   #later; // trait -> what fetches its value when it is first asked for
   #listeners = []; // {event, callback, owner}
+  #comm; // to Python, if Python made the widget: {save(traits), send(content, buffers)}
+  #unsaved = new Set();
 
-  constructor(state, later = new Map()) {
+  constructor(state, later = new Map(), comm = undefined) {
     this.#state = state;
     this.#later = later;
+    this.#comm = comm;
     this.widget_manager = { get_model: getRunningModel };
   }
 
@@ -36,14 +40,30 @@ class Model {
   set(nameOrTraits, value) {
     const traits = typeof nameOrTraits === "string" ? { [nameOrTraits]: value } : nameOrTraits;
     const changed = Object.keys(traits).filter((name) => !Object.is(this.#state[name], traits[name]));
+    for (const name of changed) this.#unsaved.add(name);
     Object.assign(this.#state, traits);
     for (const name of changed) this.#emit(`change:${name}`, this, traits[name]);
     if (changed.length > 0) this.#emit("change", this);
   }
 
-  save_changes() {} // there is no kernel to save to
+  // Take what comes from Python, which need not go back there.
+  receive({ state, content }, buffers) {
+    if (state) {
+      const unsaved = new Set(this.#unsaved);
+      this.set(state);
+      for (const name in state) if (!unsaved.has(name)) this.#unsaved.delete(name);
+    } else this.#emit("msg:custom", content, buffers);
+  }
 
-  send() {} // nor one to answer
+  save_changes() {
+    const traits = Object.fromEntries([...this.#unsaved].map((name) => [name, this.#state[name]]));
+    this.#unsaved.clear();
+    if (Object.keys(traits).length > 0) this.#comm?.save(traits);
+  }
+
+  send(content, callbacks, buffers) {
+    this.#comm?.send(content, buffers);
+  }
 
   on(events, callback, owner) {
     for (const event of events.split(" ")) this.#listeners.push({ event, callback, owner });
@@ -67,7 +87,7 @@ class Model {
       get: (name) => this.get(name),
       set: (nameOrTraits, value) => this.set(nameOrTraits, value),
       save_changes: () => this.save_changes(),
-      send: () => this.send(),
+      send: (...message) => this.send(...message),
       on: (events, callback) => this.on(events, callback, owner),
       off: (events, callback) => this.off(events, callback, owner),
       widget_manager: this.widget_manager,
@@ -91,7 +111,7 @@ function once(make) {
 }
 
 const getModel = once(async (id) => {
-  const { state, buffers } = page.models[id];
+  const { state, buffers, comm } = page.models[id];
   const fetchView = async (file) => new DataView((await fetchBuffer(file)).slice()); // each its own
   const isLater = ({ path }) => path.length === 1 && state._later?.includes(path[0]);
   await Promise.all(
@@ -101,7 +121,7 @@ const getModel = once(async (id) => {
     }),
   );
   const later = buffers.filter(isLater).map(({ path, file }) => [path[0], () => fetchView(file)]);
-  return new Model(state, new Map(later));
+  return new Model(state, new Map(later), comm);
 });
 
 const fetchBuffer = once(async (file) => {
@@ -183,7 +203,16 @@ const host = {
   },
 };
 
-async function show(id, el, signal = forever) {
+// Know a widget that Python made: {module, css, state, buffers, comm}.
+export function add(id, made) {
+  page.models[id] = made;
+}
+
+export async function receive(id, data, buffers) {
+  (await getModel(id)).receive(data, buffers);
+}
+
+export async function show(id, el, signal = forever) {
   const { model, definition } = await run(id);
   const view = { model: model.seenBy(signal), el, signal, host, experimental };
   const end = await definition.render?.(view);
