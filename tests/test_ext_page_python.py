@@ -76,6 +76,11 @@ def test_a_cell_needs_those_that_made_and_changed_its_names():
     assert needed(cells, 2) == {0: {"x"}, 1: {"y"}}
 
 
+def test_a_call_of_a_module_changes_nothing():
+    sources = ["from lmmath import figures", "figures.show(1)", "figures.show(2)"]
+    assert list(needed(list(map(names_of, sources)), 2)) == [0]
+
+
 def test_whoever_draws_from_a_generator_changes_it():
     sources = ["rng = np.random.default_rng(0)", "a = rng.normal()", "b = rng.normal()"]
     assert list(needed(list(map(names_of, sources)), 2)) == [0, 1]

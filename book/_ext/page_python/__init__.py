@@ -2,8 +2,8 @@
 
 This extension
 
-- marks the code cells that can run (class ``runs``), and those that need what no browser has,
-  PyTorch or the real model (``needs-torch``, ``needs-model``; ``requirements.py`` finds them);
+- marks the code cells (class ``runs``), and those of them that need what a page has not: PyTorch,
+  the real model, another library (``needs-torch`` and so on; ``requirements.py`` finds them);
 - gives their pages ``static/python/start.js``, which puts a bar below each; whatever else there is
   comes with the reader's first press;
 - writes Python itself beside the pages, as ``distribution.py`` prepares it.

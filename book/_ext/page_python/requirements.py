@@ -1,4 +1,4 @@
-"""Which cells of a chapter need what no browser has: PyTorch, or the real model."""
+"""Which cells of a chapter need what a page has not: PyTorch, the real model, another library."""
 
 import ast
 
@@ -9,13 +9,17 @@ _NEEDS = {
     "torch": "torch",
     "lmmath.training.train": "torch",
     "lmmath.weights.load_smollm2": "model",
+    "lmmath.widgets.RealModelWidget": "model",
+    **dict.fromkeys(["mpmath", "tiktoken", "tokenizers", "transformers"], "library"),
+    "lmmath.tokenization.load_published": "library",
 }
 
 
 def requirements(sources):
-    """Tell for each cell what it needs that a page cannot have: ``torch``, ``model`` or None.
+    """Tell for each cell what it needs that a page has not: ``torch``, ``model``, ``library``.
 
-    A cell needs what it imports, and what the earlier cells need whose names it uses.
+    None means that it runs. A cell needs what it imports, and what the earlier cells need whose
+    names it uses.
 
     Examples
     --------

@@ -22,6 +22,8 @@ class Names:
         What it binds for certain: by a statement that stands in no branch or loop.
     changes : frozenset of str
         What it may bind, and what it may change in place: ``a[0] = 1``, ``a.append(1)``.
+    imports : frozenset of str
+        What it imports. A call such as ``figures.show()`` changes no module.
     generators : frozenset of str
         What it binds to a random generator. Whoever draws from one changes it.
     """
@@ -29,6 +31,7 @@ class Names:
     uses: frozenset = frozenset()
     binds: frozenset = frozenset()
     changes: frozenset = frozenset()
+    imports: frozenset = frozenset()
     generators: frozenset = frozenset()
 
 
@@ -55,6 +58,7 @@ def names_of(source: str) -> Names:
         uses=frozenset(reader.uses),
         binds=frozenset(reader.certain),
         changes=frozenset(reader.changes),
+        imports=frozenset(reader.imports),
         generators=frozenset(reader.generators),
     )
 
@@ -76,10 +80,12 @@ def needed(cells: list[Names], index: int) -> dict[int, frozenset]:
     [0, 2]
     """
     generators = frozenset().union(*(cell.generators for cell in cells))
+    modules = frozenset().union(*(cell.imports for cell in cells))
     wanted, found = set(cells[index].uses), {}
     for i in reversed(range(index)):
         cell = cells[i]
-        makes = wanted & (cell.binds | cell.changes | (cell.uses & generators))
+        changes = (cell.changes - modules) | (cell.uses & generators)
+        makes = wanted & (cell.binds | changes)
         if makes:
             found[i] = frozenset(makes)
             wanted -= cell.binds
@@ -118,7 +124,7 @@ class _Reader(ast.NodeVisitor):
 
     def __init__(self):
         self.uses, self.bound, self.certain = set(), set(), set()
-        self.changes, self.generators = set(), set()
+        self.changes, self.imports, self.generators = set(), set(), set()
         self.in_branch = False
         self.local = []  # the names of each function or comprehension around
 
@@ -203,6 +209,8 @@ class _Reader(ast.NodeVisitor):
     def visit_Import(self, node):
         for alias in node.names:
             self._bind(_bound_by(alias))
+            if not self.local:
+                self.imports.add(_bound_by(alias))
 
     visit_ImportFrom = visit_Import  # noqa: N815
 

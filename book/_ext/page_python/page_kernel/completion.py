@@ -24,13 +24,13 @@ def complete(source, position, namespace):
     Returns
     -------
     dict
-        ``from``, where the unfinished name begins, and ``options``, each with a ``label`` and a
-        ``type``.
+        ``from``, where the unfinished name begins; ``options``, each with a ``label`` and a
+        ``type``; and ``more``, if there are others that are not listed.
 
     Examples
     --------
     >>> complete("items.ap", 8, {"items": []})
-    {'from': 6, 'options': [{'label': 'append', 'type': 'method'}]}
+    {'from': 6, 'options': [{'label': 'append', 'type': 'method'}], 'more': False}
     """
     path, begun = _UNFINISHED.search(source[:position]).groups()
     if path:
@@ -49,6 +49,7 @@ def complete(source, position, namespace):
     return {
         "from": position - len(begun),
         "options": [{"label": name, "type": found[name]} for name in names[:_MOST]],
+        "more": len(names) > _MOST,
     }
 
 

@@ -1,6 +1,5 @@
 """Bring packages when they are first imported, so that nobody waits for what is not used."""
 
-import importlib
 import importlib.abc
 import importlib.machinery
 import io
@@ -64,9 +63,15 @@ class LayerFinder(importlib.abc.MetaPathFinder):
             raise
         for library in layer.get("libraries", ()):
             self._load_library(f"{self._folder}/{library}")
-        importlib.invalidate_caches()
+        self._look_again()
         self._on_load(layer, True)
         return True
+
+    def _look_again(self):
+        """Let imports see the new files; to look through the standard library again takes long."""
+        for path, finder in list(sys.path_importer_cache.items()):
+            if finder is not None and path.startswith(self._folder):
+                finder.invalidate_caches()
 
 
 def _unpack(content, folder):
@@ -87,8 +92,6 @@ def install(layers, fetch, load_library):
     from page_kernel import page
 
     folder = sysconfig.get_path("purelib")
-    # The layer of matplotlib has its settings and its list of fonts in this folder.
-    os.environ["MPLCONFIGDIR"] = f"{folder}/matplotlib_settings"
 
     def on_load(layer, there):
         if not there:

@@ -21,6 +21,17 @@ def prepare():
     sys.stdout, sys.stderr = _streams
     builtins.display = display.display
     ipython.provide()
+    _print_integers_as_notebooks_do()
+
+
+def _print_integers_as_notebooks_do():
+    """Let arrays of 64-bit integers print without their dtype.
+
+    NumPy leaves it out where integers usually have 64 bits, and here they have 32.
+    """
+    import numpy as np
+
+    np._core.arrayprint._typelessdata.append(np.int64)
 
 
 def cells_needed(sources, index):

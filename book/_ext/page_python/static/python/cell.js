@@ -13,9 +13,16 @@ function makeButton(action, text) {
 export class Cell {
   #bar;
   #still; // the code as it was published
-  #published; // its text
+  #marked; // as it stands in the page, in colours
+  #published; // as text
   #editor = null;
   #status = Object.assign(document.createElement("span"), { className: "cell-status", role: "status" });
+  // For the eye, while the editor has the focus; a screen reader hears it with the editor's name.
+  #hint = Object.assign(document.createElement("span"), {
+    className: "cell-hint",
+    ariaHidden: "true",
+    textContent: "Shift+Enter runs. Esc, then Tab leaves.",
+  });
   #ranWith = null; // the code with which it last ran, if its names are still there
 
   // `page` is what a cell needs of the page: run, runAbove, stop, complete, isRunning, hasAbove.
@@ -23,6 +30,7 @@ export class Cell {
     Object.assign(this, { box, index, page });
     this.#bar = box.querySelector(".cell-bar");
     this.#still = box.querySelector(".cell_input > div");
+    this.#marked = this.#still.querySelector("pre").cloneNode(true);
     this.#published = this.#still.querySelector("pre").textContent.replace(/\n$/, "");
     this.exercise = /^check\((\w+)\)/m.exec(this.#published)?.[1];
     this.canRun = !box.matches("[class*=needs-]");
@@ -78,15 +86,21 @@ export class Cell {
 
   async edit({ code = this.#published, focus = true } = {}) {
     if (!this.canRun) return;
-    const { makeEditor } = await import("./editor.js");
+    const [{ makeEditor }, { highlight }] = await Promise.all([import("./editor.js"), import("./highlight.js")]);
     this.#editor ??= makeEditor({
       place: this.#still,
       code,
       label: this.exercise ? `Your answer: ${this.exercise}` : `Code of cell ${this.index + 1}`,
       complete: (text, position) => this.page.complete(text, position),
-      onChange: (text) => this.#changed(text),
+      onChange: (text) => {
+        this.#keep(text === this.#published ? null : text);
+        // What is copied and printed is what the reader wrote.
+        this.#still.querySelector("pre").replaceChildren(highlight(text));
+        this.show();
+      },
       onRun: () => this.page.run(this),
     });
+    this.#bar.append(this.#hint);
     this.show();
     if (focus) this.#editor.focus();
   }
@@ -95,6 +109,8 @@ export class Cell {
   reset() {
     this.#editor?.destroy();
     this.#editor = null;
+    this.#hint.remove();
+    this.#still.querySelector("pre").replaceChildren(...this.#marked.cloneNode(true).childNodes);
     this.#keep(null);
     this.output.restore();
     this.say("");
@@ -106,11 +122,6 @@ export class Cell {
   async restoreAnswer() {
     const kept = this.exercise && localStorage.getItem(keyOf(this.exercise));
     if (kept && kept !== this.#published) await this.edit({ code: kept, focus: false });
-  }
-
-  #changed(text) {
-    this.#keep(text === this.#published ? null : text);
-    this.show();
   }
 
   #keep(text) {

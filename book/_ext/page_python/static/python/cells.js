@@ -5,6 +5,8 @@ import * as comms from "./comms.js";
 import { Kernel, Stopped } from "./kernel.js";
 
 const AGREED = "python-may-load";
+const STATE_IS_GONE =
+  "Python ended with it, so what other cells have computed is gone. Run computes again what a cell needs.";
 const SLOW = 1000; // milliseconds after which a running cell shows the time
 
 let current = null; // the cell that runs
@@ -47,14 +49,16 @@ function inTurn(cell, choose) {
       await kernel.start();
       cell.say("");
       for (const { next, part } of await choose()) {
-        if (!next.canRun) throw new Error("This cell needs what a cell above computes, and that one cannot run in a browser.");
+        if (!next.canRun) return cell.output.notice("This cell needs what a cell above computes, and that one cannot run here.");
         if (next !== cell) cell.say("Running the cells above");
         if (await execute(next, part)) continue;
         if (next !== cell) cell.say("Not run: a cell above stopped with an error");
         return;
       }
     } catch (error) {
-      if (!(error instanceof Stopped)) cell.output.notice(error.message);
+      if (error instanceof Stopped) return;
+      kernel.end(error); // Python itself failed, not the reader's code: that would be an answer
+      (lastShown ?? cell).output.notice(`${error.message} ${STATE_IS_GONE}`);
     }
   });
   return queue;
@@ -85,9 +89,7 @@ async function execute(cell, part = null) {
 function stop(cell) {
   if (kernel.stop()) return;
   cell.say("");
-  cell.output.notice(
-    "Stopped. Python ended with it, so what other cells have computed is gone. Run computes again what a cell needs.",
-  );
+  cell.output.notice(`Stopped. ${STATE_IS_GONE}`);
 }
 
 // A reader who may have to pay for each megabyte is told how many, before they come.

@@ -27,7 +27,7 @@ export class Kernel {
 
   start() {
     this.#started ??= this.#begin().catch((error) => {
-      this.#end(error);
+      this.end(error);
       throw error;
     });
     return this.#started;
@@ -53,7 +53,7 @@ export class Kernel {
       this.#interrupt[0] = 2; // as Ctrl-C
       return true;
     }
-    this.#end(new Stopped());
+    this.end(new Stopped());
     return false;
   }
 
@@ -87,7 +87,8 @@ export class Kernel {
     else reject(new Error(error));
   }
 
-  #end(error) {
+  // End Python, and with this error all that waits for it.
+  end(error) {
     this.#worker?.terminate();
     this.#worker = this.#started = this.#interrupt = null;
     const waiting = [...this.#waiting.values()];

@@ -130,6 +130,6 @@ function markdown(text) {
   const code = ONE_BLOCK.exec(text)?.[1];
   if (code === undefined) return preformatted("text_plain", text);
   const box = preformatted("text_markdown", code);
-  import("./editor.js").then(({ highlight }) => box.querySelector("pre").replaceChildren(highlight(code)));
+  import("./highlight.js").then(({ highlight }) => box.querySelector("pre").replaceChildren(highlight(code)));
   return box;
 }

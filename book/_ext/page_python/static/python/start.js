@@ -1,6 +1,6 @@
 // A bar below each code cell, to run and to change it. All else comes when it is used.
 
-const MISSING = { torch: "PyTorch", model: "the real model" };
+const MISSING = { torch: "PyTorch", model: "the real model", library: "another library" };
 const load = () => import("./cells.js");
 
 for (const cell of document.querySelectorAll(".runs")) {
@@ -9,7 +9,7 @@ for (const cell of document.querySelectorAll(".runs")) {
   const missing = Object.keys(MISSING).find((name) => cell.classList.contains(`needs-${name}`));
   const exercise = /^check\((\w+)/m.exec(cell.querySelector("pre").textContent)?.[1];
   if (missing) {
-    bar.innerHTML = `Needs ${MISSING[missing]}, which no browser has:&nbsp;<a href="index.html#read-it-run-it-teach-with-it">run the notebook</a>`;
+    bar.innerHTML = `Needs ${MISSING[missing]}, which this page has not:&nbsp;<a href="index.html#read-it-run-it-teach-with-it">run the notebook</a>`;
   } else {
     bar.innerHTML = `<button data-do="run">${exercise ? "Check" : "Run"}</button><button data-do="edit">Edit</button>`;
   }
