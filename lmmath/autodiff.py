@@ -463,7 +463,8 @@ def unstack(x, axis=0):
 
 def take(x, indices, axis):
     """Look up entries along an axis; one looked up twice gets both gradients."""
-    indices = _data(indices)
+    # In a browser NumPy takes 32 bits here, and no more.
+    indices = _data(indices).astype(np.intp, casting="same_kind", copy=False)
 
     def put_back(g):
         whole = np.zeros(x.shape, g.dtype)

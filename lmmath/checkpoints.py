@@ -9,16 +9,14 @@ import zlib
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from operator import methodcaller
-from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
 from lmmath._arrays import to_numpy
 from lmmath._checks import require_floating
 from lmmath._files import replacing
 from lmmath.language_models import RecurrentConfig, shapes
+from lmmath.safetensors_file import read_safetensors, to_safetensors
 from lmmath.transformer import GPTConfig, LlamaConfig
 from lmmath.transformer._checks import require_params
 
@@ -193,30 +191,14 @@ def load_checkpoint(path):
 def _write(path, arrays, metadata):
     metadata = {**metadata, "checksum": _checksum(arrays, metadata)}
     with replacing(path) as draft:
-        # Not save_file: that makes files which their owner alone can read.
-        draft.write_bytes(_in_order(save(arrays, metadata)))
-
-
-def _in_order(content):
-    """Sort the header, so that the same model gives the same file: safetensors shuffles it.
-
-    The header is JSON after its length in 8 bytes, filled up with spaces to a multiple of 8.
-    """
-    end = 8 + int.from_bytes(content[:8], "little")
-    header = json.dumps(json.loads(content[8:end]), sort_keys=True).encode()
-    header += b" " * (-len(header) % 8)
-    return len(header).to_bytes(8, "little") + header + content[end:]
+        draft.write_bytes(to_safetensors(arrays, metadata))
 
 
 def _read(path, expected):
-    # The usual error if it cannot be read, with its name.
-    Path(path).open("rb").close()
-    with safe_open(path, framework="np") as file:
-        metadata = file.metadata() or {}
-        if metadata.get("format") != expected:
-            came = metadata.get("format")
-            raise ValueError(f"expected the format {expected!r}, got {came!r}")
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    arrays, metadata = read_safetensors(path)
+    if metadata.get("format") != expected:
+        came = metadata.get("format")
+        raise ValueError(f"expected the format {expected!r}, got {came!r}")
     checksum = metadata.pop("checksum", None)
     if checksum != _checksum(arrays, metadata):
         raise ValueError("its contents do not match its checksum")
@@ -237,7 +219,7 @@ def _reading(path, kind):
         yield
     except KeyError as error:
         raise ValueError(f"{path} holds no {kind}: it lacks {error}") from error
-    except (SafetensorError, TypeError, ValueError, RecursionError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} holds no {kind}: {error}") from error
 
 

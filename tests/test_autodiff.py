@@ -402,3 +402,16 @@ def test_what_lmmath_asks_of_a_library_this_one_has():
 def test_bad_input_is_named(error, call, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_look_ups_are_of_what_numpy_counts_in(monkeypatch):
+    def take(x, indices, axis, numpy_take=np.take):
+        assert indices.dtype == np.intp  # a browser's NumPy refuses wider ones
+        return numpy_take(x, indices, axis)
+
+    monkeypatch.setattr(np, "take", take)
+    for dtype in (np.int16, np.int32, np.int64):
+        taken = autodiff.take(Tensor([1.0, 2.0]), np.asarray([1, 1], dtype), 0)
+        close(taken, [2.0, 2.0])
+    with pytest.raises(TypeError, match="cast"):
+        autodiff.take(Tensor([1.0, 2.0]), np.asarray([0.5]), 0)

@@ -219,9 +219,9 @@ def test_the_disk_has_the_bytes_before_the_file_has_its_name(tmp_path, monkeypat
 
         monkeypatch.setattr(os, name, note)
     with replacing(tmp_path / "a") as draft:
-        draft.write_text("new")
+        draft.write_text("new", "utf-8")
         assert not (tmp_path / "a").exists()
-    assert (tmp_path / "a").read_text() == "new"
+    assert (tmp_path / "a").read_text("utf-8") == "new"
     assert calls == ["fsync", "replace"]
 
 
@@ -265,7 +265,7 @@ def sizes(**changes):
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (lambda path: path.write_text("Once upon a time"), "holds no model: "),
+        (lambda path: path.write_text("Once upon a time", "utf-8"), "holds no model: "),
         (lambda path: path.write_bytes(b""), "holds no model: "),
         (lambda path: path.write_bytes(pickle.dumps(os.system)), "holds no model: "),
         (lambda path: safetensors.numpy.save_file({"w": np.zeros(2)}, path), "expected the format 'lmmath.model 1', got None"),
@@ -273,7 +273,7 @@ def sizes(**changes):
         (lambda path: rewrite(path, config=sizes(vocab_size=6)), r"wte.weight must have shape \(6, 4\), got \(5, 4\)"),
         (lambda path: rewrite(path, config=sizes(n_layers=1)), r"0 missing \(\) and 12 unknown"),
         (lambda path: rewrite(path, config=sizes(n_layers=3)), r"12 missing .* and 0 unknown"),
-        (lambda path: rewrite(path, {"wte.weight": np.zeros((5, 4), int)}), "wte.weight must be an array of floating-point numbers, got dtype int64"),
+        (lambda path: rewrite(path, {"wte.weight": np.zeros((5, 4), int)}), "wte.weight must be of F64, F32, F16, BF16, got I64"),
         (lambda path: rewrite(path, config='{"vocab_size": 5}'), "missing 4 required"),
         (lambda path: rewrite(path, config="[1]"), r"config must be an object, got \[1\]"),
         (lambda path: rewrite(path, config="{"), "Expecting"),

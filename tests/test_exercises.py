@@ -162,6 +162,16 @@ def test_a_result_that_is_nearly_right_is_shown_in_full():
     assert "expected: array([4.])" in message
 
 
+@pytest.mark.parametrize("dtype", [np.int32, np.int64])
+def test_the_width_of_integers_is_not_shown(dtype):
+    counts = Exercise(
+        solution=lambda x: x + 1, inputs=[(np.asarray([3], dtype),)], mistakes=[]
+    )
+    message = judge(counts, lambda x: x.astype(np.int64)).message
+    assert "(x=array([3]))" in message
+    assert "yours:    array([3])" in message
+
+
 # Answers that look right and are not
 
 GUISES = {

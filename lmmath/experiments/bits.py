@@ -4,9 +4,9 @@ In bits per byte models can be compared whatever their tokens are, and with prog
 """
 
 import bz2
-import lzma
 import zlib
 from collections import Counter
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -114,15 +114,19 @@ def compressed_bits(texts):
     Returns
     -------
     dict of str to numpy.ndarray, shape (n_texts,)
-        For each of Python's compressors. Its own header is not counted against it: the size of
-        a compressed empty text is taken off.
+        For each of Python's compressors; a browser's Python has no lzma. Its own header is not
+        counted against it: the size of a compressed empty text is taken off.
 
     Examples
     --------
     >>> sorted(compressed_bits(["abcabcabc" * 9]))
     ['bz2', 'lzma', 'zlib']
     """
-    programs = {"zlib": zlib.compress, "bz2": bz2.compress, "lzma": lzma.compress}
+    programs = {"zlib": zlib.compress, "bz2": bz2.compress}
+    with suppress(ImportError):
+        import lzma
+
+        programs["lzma"] = lzma.compress
     bits = {}
     for name, compress in programs.items():
         header = len(compress(b""))

@@ -9,7 +9,6 @@ from math import exp, log
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from lmmath._checks import require_positive
 from lmmath.attention import entropy, log_softmax
@@ -137,6 +136,9 @@ def best_temperature(params, config, tokenizer, words, lowest=0.1, highest=10.0)
     require_positive(lowest=lowest, highest=highest)
     if lowest >= highest:
         raise ValueError(f"lowest must be below highest, {highest}, got {lowest}")
+    # Here and not above: SciPy takes long to load, and this function alone needs it.
+    from scipy.optimize import minimize_scalar
+
     pairs = _pairs(params, config, tokenizer, words)
     found = minimize_scalar(
         lambda log_t: _mean_divergence(pairs, exp(log_t)),

@@ -85,6 +85,8 @@ def mean_and_interval(values, rng, level=0.9, n_resamples=2000):
     if not 0 < level < 1:
         raise ValueError(f"level must be a number between 0 and 1, got {level!r}")
     drawn = rng.integers(len(values), size=(n_resamples, len(values)))
+    # In a browser NumPy counts 32 bits, and no more. Drawn with so many, others would come.
+    drawn = drawn.astype(np.intp)
     counts = np.apply_along_axis(np.bincount, 1, drawn, minlength=len(values))
     means = np.tensordot(counts, values, axes=1) / len(values)
     tail = (1 - level) / 2

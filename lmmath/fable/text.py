@@ -1,8 +1,10 @@
 """Fable as text: words to letters and back."""
 
-import regex
+import re
 
-_SPACED = regex.compile(r" (?=[.,\n])|(?<=\n) ")
+_SPACED = re.compile(r" (?=[.,\n])|(?<=\n) ")
+# A word may hold four separators that are white space to Python, but not to Unicode.
+_WORD_OR_SIGN = re.compile(r"(?:[^\s.,]+|[\x1c-\x1f]+)+|[.,\n]")
 
 
 def to_text(words):
@@ -42,4 +44,4 @@ def to_words(text):
     """
     if not isinstance(text, str):
         raise TypeError(f"text must be a string, got {type(text).__name__}")
-    return regex.findall(r"[^\s.,]+|[.,\n]", text)
+    return _WORD_OR_SIGN.findall(text)

@@ -15,10 +15,8 @@ import os
 import sys
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from itertools import product
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -145,7 +143,7 @@ def train_one(run):
             starts=np.flatnonzero(tokens[: -run.n_positions] == line_break),
             valid_starts=np.flatnonzero(valid_tokens[:-1] == line_break),
         )
-        with Path(directory, "log.csv").open(newline="") as file:
+        with Path(directory, "log.csv").open(encoding="utf-8", newline="") as file:
             losses = [row["valid_loss"] for row in csv.DictReader(file)]
     recall = fact_recall(params, config, tokenizer)
     return {
@@ -184,8 +182,12 @@ def sweep(runs, path, n_processes=1):
     ValueError
         If the file has other columns.
     """
+    # Here and not above: reading a sweep needs no processes, and a browser has none.
+    from concurrent.futures import ProcessPoolExecutor, as_completed
+    from multiprocessing import get_context
+
     done = {_key(row) for row in read_sweep(path)} if Path(path).exists() else None
-    with Path(path).open("a", newline="") as file:
+    with Path(path).open("a", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         if done is None:
             writer.writeheader()
@@ -222,7 +224,7 @@ def read_sweep(path=RESULTS):
     ValueError
         If it has other columns, or a value is not a number.
     """
-    with Path(path).open(newline="") as file:
+    with Path(path).open(encoding="utf-8", newline="") as file:
         reader = csv.DictReader(file)
         if tuple(reader.fieldnames or ()) != COLUMNS:
             raise ValueError(

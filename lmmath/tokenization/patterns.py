@@ -6,9 +6,8 @@ expression, and a text is cut into its matches.
 
 import re
 
-import regex
-
 from lmmath.tokenization._text import require_text
+from lmmath.tokenization.unicode_classes import compile_regex
 
 # From openai/gpt-2, src/encoder.py, where it is called `pat` (Radford et al. 2019). In order:
 # English contractions, letters, digits, other signs, each with the space before it; then white
@@ -67,8 +66,8 @@ def compiled(pattern):
     if not isinstance(pattern, str):
         raise TypeError(f"pattern must be a string, got {type(pattern).__name__}")
     try:
-        expression = regex.compile(PATTERNS.get(pattern, pattern))
-    except regex.error as error:
+        expression = compile_regex(PATTERNS.get(pattern, pattern))
+    except ValueError as error:
         known = ", ".join(PATTERNS)
         raise ValueError(
             f"pattern must be one of {known}, or a regular expression, got {pattern!r}: {error}"
@@ -92,7 +91,8 @@ def pre_tokenize(text, pattern="gpt2"):
     text : str
     pattern : str
         One of the names in ``PATTERNS``: "gpt2", "cl100k", "o200k", "llama3", "smollm2"; or a
-        regular expression for the package ``regex``, of which something matches everywhere.
+        regular expression, of which something matches everywhere. Without the package ``regex``
+        it may hold, besides what Python's ``re`` knows, Unicode's categories, as in ``\p{L}``.
 
     Returns
     -------

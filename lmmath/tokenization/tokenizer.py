@@ -1,13 +1,12 @@
 """The tokenizer: from text to ids and back, by the merges that it has learned."""
 
 import operator
+import re
 import reprlib
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import chain
-
-import regex
 
 from lmmath._checks import require_positive_integer
 from lmmath.tokenization import _files
@@ -590,7 +589,7 @@ def _split(text, special_tokens):
         return [text]
     # At the same place the longest wins, also where a shorter one begins like it.
     longest_first = sorted(special_tokens, key=len, reverse=True)
-    return regex.split(f"({'|'.join(map(regex.escape, longest_first))})", text)
+    return re.split(f"({'|'.join(map(re.escape, longest_first))})", text)
 
 
 def _room_for_merges(vocab_size, special_tokens):

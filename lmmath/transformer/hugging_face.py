@@ -7,13 +7,8 @@ settings. What they mean, ``published`` knows.
 import json
 from pathlib import Path
 
-import numpy as np
-import safetensors
-
 from lmmath._arrays import to_numpy
-
-# bfloat16 is read as integers and widened; what else a model may be stored in, NumPy has.
-_DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+from lmmath.safetensors_file import read_safetensors
 
 
 def read_folder(path):
@@ -22,7 +17,10 @@ def read_folder(path):
     settings = _read_json(path / "config.json")
     arrays = {}
     for file in _files(path):
-        arrays |= _read_safetensors(file)
+        try:
+            arrays |= read_safetensors(file)[0]
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from error
     return arrays, settings
 
 
@@ -53,17 +51,3 @@ def _read_json(file):
     if not isinstance(content, dict):
         raise ValueError(f"{file} must hold an object")
     return content
-
-
-def _read_safetensors(file):
-    arrays = {}
-    for name, stored in safetensors.deserialize(file.read_bytes()):
-        dtype = _DTYPES.get(stored["dtype"])
-        if dtype is None:
-            raise ValueError(f"{file} stores {name} as {stored['dtype']}")
-        array = np.frombuffer(stored["data"], dtype).reshape(stored["shape"])
-        if stored["dtype"] == "BF16":
-            # The upper half of a float32.
-            array = (array.astype(np.uint32) << 16).view(np.float32)
-        arrays[name] = array
-    return arrays

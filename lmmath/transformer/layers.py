@@ -3,7 +3,7 @@
 from array_api_compat import array_namespace, is_numpy_array
 
 from lmmath import numpy_kernels, torch_kernels
-from lmmath._arrays import at_least_float32, is_of_torch, to_library_of
+from lmmath._arrays import INDEX, at_least_float32, is_of_torch, to_library_of
 from lmmath._checks import (
     require_floating,
     require_ids,
@@ -238,7 +238,7 @@ def embed(table, ids):
         raise ValueError(f"table must have two axes, got shape {tuple(table.shape)}")
     require_ids(table.shape[0], ids=ids)
     xp = array_namespace(table)
-    flat = xp.reshape(to_library_of(table, ids, xp.int64), (-1,))
+    flat = xp.reshape(to_library_of(table, ids, getattr(xp, INDEX)), (-1,))
     return xp.reshape(xp.take(table, flat, axis=0), (*ids.shape, table.shape[1]))
 
 

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError
 
 from lmmath.gguf_file import GGUFFile, read_gguf
 from lmmath.transformer._checks import require_params
@@ -161,7 +160,7 @@ def _naming(source, kind):
     """Say of which file an error speaks."""
     try:
         yield
-    except (ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         if isinstance(source, GGUFFile):
             source = source.path
         if not isinstance(source, str | Path):

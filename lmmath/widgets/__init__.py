@@ -1,36 +1,39 @@
 """The book's widgets: each is an ``anywidget.AnyWidget``, alive with and without a kernel.
 
 The JavaScript beside each widget computes what it shows. In a live notebook its traits and
-Python's stay in step; on a published page there is no Python, and it works all the same.
+Python's stay in step; a published page has no Python until the reader runs a cell, and the
+widgets work all the same.
+
+Each is loaded when it is first asked for: a question to the reader needs no figures and no model.
 """
 
-from lmmath.widgets.attention import AttentionWidget
-from lmmath.widgets.geometry import GeometryWidget
-from lmmath.widgets.learning import LearningWidget
-from lmmath.widgets.neurons import NeuronsWidget
-from lmmath.widgets.positions import PositionsWidget
-from lmmath.widgets.question import Choice, Number
-from lmmath.widgets.real_model import RealModelWidget
-from lmmath.widgets.recurrence import RecurrenceWidget
-from lmmath.widgets.sampling import SamplingWidget
-from lmmath.widgets.scaling import ScalingWidget
-from lmmath.widgets.tokenization import TokenizationWidget
-from lmmath.widgets.training import TrainingWidget
-from lmmath.widgets.transformer import TransformerWidget
+from importlib import import_module
 
-__all__ = [
-    "AttentionWidget",
-    "Choice",
-    "GeometryWidget",
-    "LearningWidget",
-    "NeuronsWidget",
-    "Number",
-    "PositionsWidget",
-    "RealModelWidget",
-    "RecurrenceWidget",
-    "SamplingWidget",
-    "ScalingWidget",
-    "TokenizationWidget",
-    "TrainingWidget",
-    "TransformerWidget",
-]
+_MODULE_OF = {
+    "AttentionWidget": "attention",
+    "Choice": "question",
+    "GeometryWidget": "geometry",
+    "LearningWidget": "learning",
+    "NeuronsWidget": "neurons",
+    "Number": "question",
+    "PositionsWidget": "positions",
+    "RealModelWidget": "real_model",
+    "RecurrenceWidget": "recurrence",
+    "SamplingWidget": "sampling",
+    "ScalingWidget": "scaling",
+    "TokenizationWidget": "tokenization",
+    "TrainingWidget": "training",
+    "TransformerWidget": "transformer",
+}
+
+__all__ = list(_MODULE_OF)
+
+
+def __getattr__(name):
+    if name in _MODULE_OF:
+        return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

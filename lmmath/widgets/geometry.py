@@ -2,7 +2,6 @@
 
 import numpy as np
 import traitlets
-from scipy.special import beta, betainc
 
 from lmmath import figures
 from lmmath.geometry import radius_mean, radius_quantile, radius_rms, shell_fraction
@@ -49,6 +48,9 @@ class GeometryWidget(Widget):
         """How probable it is that two random directions are nearly at a right angle."""
         if self.n == 1:  # there are only two directions
             return float(self.margin == 90)
+        # Here and not above: SciPy takes long to load, and only these numbers need it.
+        from scipy.special import betainc
+
         # The square of the cosine has a beta distribution.
         cosine = np.sin(np.radians(self.margin))
         return float(betainc(1 / 2, (self.n - 1) / 2, cosine**2))
@@ -95,6 +97,8 @@ class GeometryWidget(Widget):
         if self.n == 1:
             axes.vlines([0, 180], 0, 1)
             return
+        from scipy.special import beta
+
         whole = 180 / np.pi * beta((self.n - 1) / 2, 1 / 2)
         density = np.sin(np.radians(angle)) ** (self.n - 2) / whole
         near = np.abs(angle - 90) <= self.margin
