@@ -371,7 +371,8 @@ def cosine_similarity(x, y):
     """
     _require_fitting(x, y)
     xp = array_namespace(x, y)
-    cosine = xp.sum(_direction("x", x) * _direction("y", y), axis=-1)
+    u, v = _within_one("x", x), _within_one("y", y)
+    cosine = _dot(u, v) / (xp.sqrt(_dot(u, u)) * xp.sqrt(_dot(v, v)))
     # Rounding may lead beyond 1, where the angle's arccosine would be NaN.
     cosine = cosine / xp.maximum(xp.abs(cosine), xp.ones_like(cosine))
     return xp.astype(cosine, xp.result_type(x, y))
@@ -430,15 +431,20 @@ def _log_volume(n, radius):
     return of_unit_ball + n * logarithm
 
 
-def _direction(name, x):
+def _within_one(name, x):
+    """Scale each vector such that its largest entry is 1 or -1."""
     xp = array_namespace(x)
     x = at_least_float32(x)
     largest = xp.max(xp.abs(x), axis=-1, keepdims=True)
     pointing = (largest > 0) & xp.isfinite(largest)
     _require(pointing, f"each vector of {name} must be finite and not 0", largest)
-    # With entries up to 1 the squares can neither overflow nor all vanish.
-    x = x / largest
-    return x / xp.sqrt(xp.sum(x * x, axis=-1, keepdims=True))
+    # So the squares can neither overflow nor all vanish.
+    return x / largest
+
+
+def _dot(x, y):
+    # Not sum(x * y), which would keep all products of all pairs at once.
+    return (x[..., None, :] @ y[..., :, None])[..., 0, 0]
 
 
 def _dimension(n):
