@@ -98,12 +98,19 @@ def serving_fixture():
 
 
 @pytest.fixture(scope="session")
-def chromium():
+def browser_path():
     path = browsers.find()
     if path is None:
         pytest.fail(browsers.HELP)
+    return path
+
+
+@pytest.fixture(scope="session")
+def chromium(browser_path):
     with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        running = playwright.chromium.launch(
+            executable_path=browser_path, args=ARGUMENTS
+        )
         yield running
         running.close()
 

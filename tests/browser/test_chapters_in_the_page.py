@@ -1,9 +1,11 @@
 """Every chapter runs in the page, cell by cell, and prints there what its notebook prints."""
 
-import pytest
-from conftest import ROOT
+from pathlib import Path
 
-CHAPTERS = sorted(path.stem for path in (ROOT / "book").glob("*.ipynb"))
+import pytest
+
+BOOK = Path(__file__).parents[2] / "book"
+CHAPTERS = sorted(path.stem for path in BOOK.glob("*.ipynb"))
 LIMIT = 180_000  # milliseconds for one cell, on a machine that is busy with other tests
 # Cells that show something else there, by a line of their code: why.
 OTHERWISE = {}
@@ -57,7 +59,7 @@ def test_every_cell_prints_what_its_notebook_prints(new_page, strict_site, name)
 
 
 def test_what_is_said_to_differ_is_there():
-    texts = [(ROOT / "book" / f"{name}.ipynb").read_text("utf-8") for name in CHAPTERS]
+    texts = [(BOOK / f"{name}.ipynb").read_text("utf-8") for name in CHAPTERS]
     for line, why in OTHERWISE.items():
         assert why
         assert any(line in text for text in texts)

@@ -37,15 +37,14 @@ class Stream(io.TextIOBase):
         if not isinstance(text, str):
             raise TypeError(f"write takes a str, got {type(text).__name__}")
         if len(text) <= self._left:
-            kept, self._left = text, self._left - len(text)
-        elif self._left != NOTHING:
-            kept, self._left = f"{text[: self._left]}\n{NO_MORE}\n", NOTHING
-        else:
-            kept = ""
-        if kept:
-            self._waiting.append(kept)
-            if kept.endswith("\n") and self._may_send():
+            self._left -= len(text)
+            self._waiting.append(text)
+            if text.endswith("\n") and self._may_send():
                 self.flush()
+        elif self._left != NOTHING:
+            self._waiting.append(f"{text[: self._left]}\n{NO_MORE}\n")
+            self._left = NOTHING
+            self.flush()
         return len(text)
 
     def _may_send(self):

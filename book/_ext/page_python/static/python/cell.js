@@ -1,5 +1,6 @@
 // One code cell: its code, still or in an editor, the bar below it, and what it shows.
 
+import { keep, recall } from "./memory.js";
 import { Output } from "./output.js";
 
 const keyOf = (exercise) => `answer:${exercise}`;
@@ -120,18 +121,13 @@ export class Cell {
 
   // An answer is kept in this browser, and nowhere else.
   async restoreAnswer() {
-    const kept = this.exercise && localStorage.getItem(keyOf(this.exercise));
+    const kept = this.exercise && recall(keyOf(this.exercise));
     if (kept && kept !== this.#published) await this.edit({ code: kept, focus: false });
   }
 
   #keep(text) {
-    if (!this.exercise) return;
-    try {
-      if (text === null) localStorage.removeItem(keyOf(this.exercise));
-      else localStorage.setItem(keyOf(this.exercise), text);
-    } catch {
-      this.say("This browser keeps nothing: your answer lasts as long as the page");
-    }
+    if (!this.exercise || keep(keyOf(this.exercise), text)) return;
+    this.say("This browser keeps nothing: your answer lasts as long as the page");
   }
 
   // The bar offers what can be done now.

@@ -3,6 +3,7 @@
 import { Cell } from "./cell.js";
 import * as comms from "./comms.js";
 import { Kernel, Stopped } from "./kernel.js";
+import { keep, recall } from "./memory.js";
 
 const AGREED = "python-may-load";
 const STATE_IS_GONE =
@@ -42,6 +43,8 @@ async function neededBy(cell) {
 
 // Run the chosen cells one after the other, when those chosen before are done.
 function inTurn(cell, choose) {
+  if (current) cell.say("Waiting for another cell");
+  cell.box.ariaBusy = "true";
   queue = queue.then(async () => {
     try {
       if (!(await mayLoad(cell))) return;
@@ -59,6 +62,8 @@ function inTurn(cell, choose) {
       if (error instanceof Stopped) return;
       kernel.end(error); // Python itself failed, not the reader's code: that would be an answer
       (lastShown ?? cell).output.notice(`${error.message} ${STATE_IS_GONE}`);
+    } finally {
+      cell.box.ariaBusy = null;
     }
   });
   return queue;
@@ -74,7 +79,8 @@ async function execute(cell, part = null) {
   const clock = setInterval(() => cell.say(`Running, ${time()}`), SLOW);
   try {
     const error = await kernel.call("run", cell.index, code);
-    if (error) cell.output.error(error, cell.index);
+    if (error?.name === "KeyboardInterrupt") cell.output.notice("Stopped.");
+    else if (error) cell.output.error(error, cell.index);
     else if (part === null) cell.ran(code);
     cell.say(error || part !== null ? "" : `Ran in ${time()}`);
     return !error;
@@ -94,13 +100,13 @@ function stop(cell) {
 
 // A reader who may have to pay for each megabyte is told how many, before they come.
 async function mayLoad(cell) {
-  if (kernel.isStarted || !isCostly() || localStorage.getItem(AGREED)) return true;
+  if (kernel.isStarted || !isCostly() || recall(AGREED)) return true;
   const { first, rest } = await kernel.sizes();
   const question =
     `Running code loads Python once: ${megabytes(first)}, ` +
     `and up to ${megabytes(rest)} more when a cell needs figures, SciPy or a trained model.`;
   const agreed = await cell.ask(question, "Load it", "Not now");
-  if (agreed) localStorage.setItem(AGREED, "yes");
+  if (agreed) keep(AGREED, "yes");
   return agreed;
 }
 

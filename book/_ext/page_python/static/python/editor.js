@@ -206,6 +206,18 @@ function keys(onRun) {
   ]);
 }
 
+// Letters typed over a selection: the browser would give them the colours of what they replace, as a
+// style of their own, which a strict policy forbids and reports.
+const typedOver = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const typed = event.inputType === "insertText" && event.data;
+    if (!typed || view.composing || view.state.selection.ranges.every(({ empty }) => empty)) return false;
+    event.preventDefault();
+    view.dispatch(view.state.replaceSelection(typed), { userEvent: "input.type", scrollIntoView: true });
+    return true;
+  },
+});
+
 // Put an editor in the place of an element with still code, whose box it takes over. The element
 // stays, hidden, and comes back with destroy().
 //
@@ -252,6 +264,7 @@ export function makeEditor({ place, code, label, complete, onChange, onRun, onLe
         bracketMatching(),
         highlightSpecialChars(),
         withoutTabs,
+        typedOver,
         EditorView.contentAttributes.of({ "aria-label": label, "aria-describedby": hint.id }),
         EditorView.updateListener.of(({ docChanged, transactions, state }) => {
           const byReader = transactions.some((one) => one.docChanged && !one.annotation(byProgram));

@@ -3,6 +3,8 @@
 // Nearly every cell needs these, so they are fetched while Python starts.
 const AT_THE_START = ["page", "numpy", "lmmath"];
 
+const CTRL_C = 2; // the number of the signal
+
 export class Stopped extends Error {
   constructor() {
     super("Python was stopped");
@@ -49,8 +51,9 @@ export class Kernel {
 
   // End what runs. Give whether the names that cells have bound are still there.
   stop() {
-    if (this.#interrupt) {
-      this.#interrupt[0] = 2; // as Ctrl-C
+    const isAsked = this.#interrupt?.[0] === CTRL_C; // and it did not stop: it is not in Python's hands
+    if (this.#interrupt && !isAsked) {
+      this.#interrupt[0] = CTRL_C;
       return true;
     }
     this.end(new Stopped());
@@ -71,7 +74,7 @@ export class Kernel {
   }
 
   #ask(call, given) {
-    if (this.#interrupt) this.#interrupt[0] = 0; // a stop that came too late must not hit the next cell
+    if (call === "run" && this.#interrupt) this.#interrupt[0] = 0; // a stop that came too late was not for this cell
     return new Promise((resolve, reject) => {
       const id = this.#calls++;
       this.#waiting.set(id, { resolve, reject });

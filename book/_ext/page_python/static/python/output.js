@@ -113,10 +113,13 @@ export class Output {
   }
 }
 
-// A program of the reader's may show any HTML. The site's policy keeps scripts in it from running;
-// styles of single elements are allowed only through the document.
+// A program of the reader's may show any HTML. The site's policy keeps scripts in it from running. It
+// also forbids styles of single elements that come as text, so they come by the document; and style
+// sheets, which would be those of the whole page, as matplotlib's would.
 function parsed(html) {
-  const { body } = new DOMParser().parseFromString(html.replaceAll(/\sstyle=/g, " data-set-style="), "text/html");
+  const withoutSheets = html.replace(/<style[\s\S]*?<\/style>/gi, "");
+  const inert = withoutSheets.replace(/<[a-z][^>]*>/gi, (tag) => tag.replace(/\sstyle=/gi, " data-set-style="));
+  const { body } = new DOMParser().parseFromString(inert, "text/html");
   for (const styled of body.querySelectorAll("[data-set-style]")) {
     styled.style.cssText = styled.dataset.setStyle;
     styled.removeAttribute("data-set-style");
