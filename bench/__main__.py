@@ -18,7 +18,10 @@ def main():
     """Run them one after the other, each in a process of its own."""
     parts = [_machine()]
     for script in sorted(HERE.glob("*.py")):
-        if "def main(" in script.read_text() and script.name != Path(__file__).name:
+        if (
+            "def main(" in script.read_text("utf-8")
+            and script.name != Path(__file__).name
+        ):
             print(f"bench/{script.name} ...", file=sys.stderr, flush=True)
             run = subprocess.run(
                 [sys.executable, script], stdout=subprocess.PIPE, text=True, check=True
@@ -38,7 +41,7 @@ def _machine():
 
 def _processor():
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         return platform.processor() or platform.machine()
     names = [line.split(":")[1].strip() for line in lines if "model name" in line]

@@ -26,7 +26,7 @@ import re, time
 began = time.perf_counter()
 {program}
 seconds = time.perf_counter() - began
-status = open("/proc/self/status").read()  # Linux alone tells
+status = open("/proc/self/status", encoding="utf-8").read()  # Linux alone tells
 peak = int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1e6
 print(f"{{seconds:.1f}} s, {{peak:.2f}} GB at the peak")
 """

@@ -5,6 +5,9 @@ MADE_BY_THE_BUILD = (
     "text/markdown",
 )  # pictures and sources, not committed
 
+# A browser's Python runs these, and finds there what they import.
+collect_ignore = ["_ext/page_python/page_kernel"]
+
 
 def pytest_collection_modifyitems(items):
     for parent in {item.parent for item in items}:

@@ -77,7 +77,8 @@ def _is_narrow(array):
     """Tell of any argument whether it holds floating-point numbers of fewer than 32 bits."""
     dtype = getattr(array, "dtype", None)
     return getattr(dtype, "itemsize", 4) < 4 and (
-        getattr(dtype, "kind", None) == "f" or getattr(dtype, "is_floating_point", False)
+        getattr(dtype, "kind", None) == "f"
+        or getattr(dtype, "is_floating_point", False)
     )
 
 

@@ -201,6 +201,19 @@ def require_projection(of, length, **matrices):
             )
 
 
+def require_axis(ndim, of, axis):
+    """Raise ValueError unless ``axis`` is one of the ``ndim`` axes of what ``of`` names.
+
+    >>> require_axis(2, "x", None)
+    Traceback (most recent call last):
+        ...
+    ValueError: axis must be one of the 2 axes of x, got None
+    """
+    whole = isinstance(axis, Integral) and not isinstance(axis, bool)
+    if not whole or not -ndim <= axis < ndim:
+        raise ValueError(f"axis must be one of the {ndim} axes of {of}, got {axis!r}")
+
+
 def require_positions(positions, rows):
     """Raise unless there is a position for each of the rows of x, which have this shape."""
     rows = tuple(rows)

@@ -12,8 +12,8 @@ def replacing(path):
 
     >>> with TemporaryDirectory() as directory:
     ...     with replacing(f"{directory}/a.txt") as draft:
-    ...         _ = draft.write_text("complete")
-    ...     Path(directory, "a.txt").read_text()
+    ...         _ = draft.write_text("complete", "utf-8")
+    ...     Path(directory, "a.txt").read_text("utf-8")
     'complete'
     """
     path = Path(path)

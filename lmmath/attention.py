@@ -5,18 +5,20 @@ Positions are rows. ``query``, ``key`` and ``value`` end in the axes
 A mask is boolean and True where attention is allowed.
 """
 
-from math import inf, sqrt
+from math import inf, nan, sqrt
 
 import numpy as np
 from array_api_compat import (
     array_namespace,
     device,
     is_array_api_obj,
+    is_numpy_array,
 )
 
 from lmmath import numpy_kernels, torch_kernels
-from lmmath._arrays import is_of_torch, to_library_of, without_gradient
+from lmmath._arrays import in_float32, is_of_torch, to_library_of, without_gradient
 from lmmath._checks import (
+    require_axis,
     require_count,
     require_floating,
     require_matrices,
@@ -25,6 +27,7 @@ from lmmath._checks import (
 )
 
 
+@in_float32("x")
 def softmax(x, axis=-1):
     r"""Turn scores into positive weights that sum to one.
 
@@ -46,9 +49,9 @@ def softmax(x, axis=-1):
     Returns
     -------
     array
-        Weights in [0, 1], with the shape and dtype of ``x``.
-        A slice whose scores are all :math:`-\infty`, or hold :math:`+\infty`, has no weights:
-        it comes out as NaN.
+        Weights in [0, 1], with the shape and dtype of ``x``. Where all scores are
+        :math:`-\infty`, nothing is possible, and all weights are 0. Where one is
+        :math:`+\infty` or NaN, all are NaN. Computed in float32 at least.
 
     Raises
     ------
@@ -72,13 +75,13 @@ def softmax(x, axis=-1):
     """
     _require_scores(x, axis)
     xp = array_namespace(x)
-    # The result does not depend on what is subtracted, so no gradient is due to it.
-    largest = without_gradient(xp.max(x, axis=axis, keepdims=True))
-    exponentials = xp.exp(x - largest)
+    exponentials = xp.exp(x - _largest(x, axis))
+    total = xp.sum(exponentials, axis=axis, keepdims=True)
     # One division for each row, and a product for each entry, which costs less.
-    return exponentials * (1 / xp.sum(exponentials, axis=axis, keepdims=True))
+    return exponentials * (1 / _or_one(total))
 
 
+@in_float32("x")
 def log_softmax(x, axis=-1):
     r"""Take the logarithm of the softmax without ever rounding a weight to zero.
 
@@ -97,7 +100,8 @@ def log_softmax(x, axis=-1):
     Returns
     -------
     array
-        Logarithms of the weights, in nats, with the shape and dtype of ``x``.
+        Logarithms of the weights, in nats, with the shape and dtype of ``x``: all
+        :math:`-\infty` or all NaN where the softmax gives all 0 or all NaN.
 
     Raises
     ------
@@ -114,8 +118,9 @@ def log_softmax(x, axis=-1):
     """
     _require_scores(x, axis)
     xp = array_namespace(x)
-    shifted = x - without_gradient(xp.max(x, axis=axis, keepdims=True))
-    return shifted - xp.log(xp.sum(xp.exp(shifted), axis=axis, keepdims=True))
+    shifted = x - _largest(x, axis)
+    total = xp.sum(xp.exp(shifted), axis=axis, keepdims=True)
+    return shifted - xp.log(_or_one(total))
 
 
 def softmax_jacobian(weights):
@@ -149,12 +154,13 @@ def softmax_jacobian(weights):
            [-0.25,  0.25]])
     """
     require_floating(weights=weights)
-    _require_axis("weights", weights, -1)
+    require_axis(weights.ndim, "weights", -1)
     xp = array_namespace(weights)
     identity = xp.eye(weights.shape[-1], dtype=weights.dtype, device=device(weights))
     return weights[..., :, None] * (identity - weights[..., None, :])
 
 
+@in_float32("weights")
 def entropy(weights, axis=-1):
     r"""Measure how evenly weights are spread.
 
@@ -189,7 +195,7 @@ def entropy(weights, axis=-1):
     array([0.6931, 0.    ])
     """
     require_floating(weights=weights)
-    _require_axis("weights", weights, axis)
+    require_axis(weights.ndim, "weights", axis)
     xp = array_namespace(weights)
     logarithms = xp.log(xp.where(weights > 0, weights, xp.ones_like(weights)))
     return xp.abs(xp.sum(weights * logarithms, axis=axis))  # every term is <= 0
@@ -231,6 +237,7 @@ def causal_mask(n, n_past=0):
     return positions[None, :] <= positions[n_past:, None]
 
 
+@in_float32("query", "key")
 def attention_weights(query, key, mask=None, scale=None, bias=None):
     r"""Say how much each query attends to each key.
 
@@ -247,13 +254,14 @@ def attention_weights(query, key, mask=None, scale=None, bias=None):
     scale : float, optional
         What the scores :math:`QK^\top` are multiplied by; :math:`1/\sqrt{d_k}` if not given.
     bias : array, broadcastable to (..., n_queries, n_keys), optional
-        Added to the scaled scores, as ALiBi does. May be a NumPy array whatever ``query`` is.
+        Added to the scaled scores, as ALiBi does; :math:`-\infty` forbids, as the mask does.
+        May be a NumPy array whatever ``query`` is.
 
     Returns
     -------
     array, shape (..., n_queries, n_keys)
-        :math:`A`. Each row sums to one, and is exactly zero where the mask is False.
-        The row of a query that may attend to nothing is all zeros.
+        :math:`A`. Each row sums to one, and is exactly zero where attention is forbidden,
+        whatever the key holds. The row of a query that may attend to nothing is all zeros.
 
     Raises
     ------
@@ -286,14 +294,10 @@ def attention_weights(query, key, mask=None, scale=None, bias=None):
         return softmax(scores)
     _require_mask(mask, query, key)
     mask = to_library_of(scores, mask)
-    # A row with nothing allowed would be 0/0. It goes through the softmax unmasked, and is then
-    # multiplied by zero.
-    some_allowed = xp.any(mask, axis=-1, keepdims=True)
-    minus_infinity = xp.full_like(scores[..., :1, :1], -inf)
-    weights = softmax(xp.where(mask | ~some_allowed, scores, minus_infinity))
-    return weights * xp.astype(some_allowed, weights.dtype)
+    return softmax(xp.where(mask, scores, xp.full_like(scores[..., :1, :1], -inf)))
 
 
+@in_float32("query", "key", "value", but_not=is_of_torch)
 def scaled_dot_product_attention(query, key, value, mask=None, scale=None, bias=None):
     r"""Answer each query with the average of the values, weighted by its attention.
 
@@ -318,12 +322,15 @@ def scaled_dot_product_attention(query, key, value, mask=None, scale=None, bias=
     scale : float, optional
         What the scores :math:`QK^\top` are multiplied by; :math:`1/\sqrt{d_k}` if not given.
     bias : array, broadcastable to (..., n_queries, n_keys), optional
-        Added to the scaled scores, as ALiBi does. May be a NumPy array whatever ``query`` is.
+        Added to the scaled scores, as ALiBi does; :math:`-\infty` forbids, as the mask does.
+        May be a NumPy array whatever ``query`` is.
 
     Returns
     -------
     array, shape (..., n_queries, d_v)
-        One mixed value per query. A query that may attend to nothing gets zeros.
+        One mixed value per query. A query that may attend to nothing gets zeros. What a key
+        holds does not matter where it is forbidden; an infinite or NaN value does, as
+        :math:`0 \cdot \infty` is NaN.
 
     Raises
     ------
@@ -347,9 +354,9 @@ def scaled_dot_product_attention(query, key, value, mask=None, scale=None, bias=
     _require_fitting(query=query, key=key, value=value)
     _require_mask(mask, query, key)
     _require_bias(bias, query, key)
-    if is_of_torch(query) and bias is None:
+    if is_of_torch(query):
         return torch_kernels.scaled_dot_product_attention(
-            query, key, value, mask, scale
+            query, key, value, mask, scale, bias
         )
     if numpy_kernels.is_worth_it(query, key, value):
         return numpy_kernels.scaled_dot_product_attention(
@@ -490,18 +497,36 @@ def merge_heads(x):
     return xp.reshape(xp.moveaxis(x, -3, -2), (*batch, n, n_heads * d_head))
 
 
+def _largest(x, axis):
+    """Give the largest score of each slice: what is subtracted from all of them.
+
+    Infinity minus infinity would be NaN, and a warning. So where nothing is possible it is 0,
+    and where a score is infinite it is NaN.
+    """
+    xp = array_namespace(x)
+    # The softmax does not depend on what is subtracted, so no gradient is due to it.
+    largest = without_gradient(xp.max(x, axis=axis, keepdims=True))
+    if is_numpy_array(largest) and np.isfinite(largest).all():
+        return largest
+    largest = xp.where(largest == -inf, xp.zeros_like(largest), largest)
+    return xp.where(largest == inf, xp.full_like(largest, nan), largest)
+
+
+def _or_one(total):
+    """Give the sum of a slice's exponentials, and 1 where nothing is possible."""
+    if is_numpy_array(total):
+        return np.maximum(total, 1)  # the largest score's own exponential is 1
+    xp = array_namespace(total)
+    return xp.where(total == 0, xp.ones_like(total), total)
+
+
 def _require_scores(x, axis):
     require_floating(x=x)
-    _require_axis("x", x, axis)
+    require_axis(x.ndim, "x", axis)
     if x.shape[axis] == 0:
         raise ValueError(
             f"x must not be empty along axis {axis}, got shape {tuple(x.shape)}"
         )
-
-
-def _require_axis(name, x, axis):
-    if not -x.ndim <= axis < x.ndim:
-        raise ValueError(f"axis must be one of the {x.ndim} axes of {name}, got {axis}")
 
 
 def _require_fitting(**arrays):

@@ -7,7 +7,7 @@ head's scores stay in the cache, and each operation writes over the last. This m
 the time at 512 positions.
 """
 
-from math import inf, sqrt
+from math import inf, nan, sqrt
 
 import numpy as np
 from array_api_compat import is_numpy_array
@@ -62,13 +62,19 @@ def silu(x):
 
 
 def _softmax_in_place(scores, mask):
-    some_allowed = True
     if mask is not None:
-        some_allowed = np.any(mask, axis=-1, keepdims=True)
-        np.copyto(scores, -inf, where=~mask & some_allowed)
-    scores -= np.max(scores, axis=-1, keepdims=True)
+        np.copyto(scores, -inf, where=~mask)
+    largest = np.max(scores, axis=-1, keepdims=True)
+    if not np.isfinite(largest).all():
+        # Infinity minus infinity would be a warning. As in lmmath.attention: nothing is possible
+        # where the largest is -inf, and an infinite score makes NaN of all.
+        largest[largest == -inf] = 0
+        largest[largest == inf] = nan
+    scores -= largest
     np.exp(scores, out=scores)
-    scores *= some_allowed / np.sum(scores, axis=-1, keepdims=True)
+    # The largest score's own exponential is 1. Less is the sum where nothing is possible.
+    total = np.maximum(np.sum(scores, axis=-1, keepdims=True), 1)
+    scores *= 1 / total
     return scores
 
 

@@ -9,7 +9,7 @@ from math import inf
 
 from array_api_compat import array_namespace, device
 
-from lmmath._arrays import at_least_float32
+from lmmath._arrays import at_least_float32, in_float32
 from lmmath._checks import (
     require_floating,
     require_matrices,
@@ -209,6 +209,7 @@ def log_gradient_norms(gradient, jacobians):
     return array_namespace(log_norms).astype(log_norms, dtype)
 
 
+@in_float32("hidden_gradient", "h", "w_h", "h_0")
 def rnn_weight_gradient(hidden_gradient, h, w_h, h_0=None, activation=tanh):
     r"""Backpropagate through time to the recurrent weights.
 

@@ -13,8 +13,9 @@ from numbers import Real
 import numpy as np
 from array_api_compat import array_namespace
 
-from lmmath._arrays import at_least_float32, to_library_of
+from lmmath._arrays import at_least_float32, in_float32, to_library_of
 from lmmath._checks import (
+    require_axis,
     require_count,
     require_floating,
     require_from_0_to,
@@ -113,7 +114,7 @@ def top_k_filter(logits, k):
     require_positive_integer(k=k)
     _require_logits(logits)
     _, ranks = _order_and_ranks(logits)
-    return _keep(logits, ranks < int(k))
+    return _keep(logits, ranks < min(int(k), logits.shape[-1]))
 
 
 def top_p_filter(logits, p):
@@ -132,8 +133,8 @@ def top_p_filter(logits, p):
     logits : array, floating-point, shape (..., vocab_size)
         :math:`x`.
     p : float
-        The least probability to keep, above 0 and at most 1. All tokens are kept at 1,
-        whatever rounding makes of the sum.
+        The least probability to keep, above 0 and at most 1. The sum is one of float64. All
+        tokens are kept at 1, whatever rounding makes of it.
 
     Returns
     -------
@@ -162,9 +163,9 @@ def top_p_filter(logits, p):
     _require_logits(logits)
     xp = array_namespace(logits)
     order, ranks = _order_and_ranks(logits)
-    sorted_weights = xp.take_along_axis(
-        softmax(at_least_float32(logits)), order, axis=-1
-    )
+    # The tail is long, and each of its tokens too improbable for a float32 sum near 1.
+    weights = softmax(xp.astype(logits, xp.float64))
+    sorted_weights = xp.take_along_axis(weights, order, axis=-1)
     total = xp.cumulative_sum(sorted_weights, axis=-1)
     before = xp.concat([xp.zeros_like(total[..., :1]), total[..., :-1]], axis=-1)
     enough = inf if p == 1 else float(p)
@@ -445,6 +446,7 @@ def stream(
     return _stream(params, prompt, config, rng, choices, use_cache)
 
 
+@in_float32("p", "q")
 def kl_divergence(p, q, axis=-1):
     r"""Measure what it costs to believe ``q`` when ``p`` is true.
 
@@ -642,5 +644,4 @@ def _require_common_axis(p, q, axis):
             "p and q must have shapes that broadcast, "
             f"got {tuple(p.shape)} and {tuple(q.shape)}"
         ) from None
-    if not -ndim <= axis < ndim:
-        raise ValueError(f"axis must be one of the {ndim} axes of p and q, got {axis}")
+    require_axis(ndim, "p and q", axis)

@@ -13,6 +13,8 @@ down, and the GELU, whose formula takes a dozen passes, save the most.
 PyTorch is loaded when the first of them is called, which needs a tensor of its.
 """
 
+from math import inf
+
 import numpy as np
 
 from lmmath._arrays import to_library_of
@@ -64,22 +66,32 @@ def token_losses(logits, targets):
 
     rows = logits.reshape(-1, logits.shape[-1])
     losses = functional.cross_entropy(rows, targets.reshape(-1), reduction="none")
+    if _has_nan(losses):
+        # Where no token is possible, the kernel gives NaN, and the formula infinity.
+        from lmmath.attention import log_softmax
+
+        losses = -log_softmax(rows).gather(-1, targets.reshape(-1, 1))
     return losses.reshape(targets.shape)
 
 
-def scaled_dot_product_attention(query, key, value, mask, scale):
+def scaled_dot_product_attention(query, key, value, mask, scale, bias=None):
     """Compute ``lmmath.attention.scaled_dot_product_attention`` in blocks of a few positions.
 
     A causal mask only has to be named: the kernel then leaves out the blocks it forbids.
     """
     from torch.nn import functional
 
-    if _is_causal(mask):
-        return functional.scaled_dot_product_attention(
-            query, key, value, is_causal=True, scale=scale
-        )
-    mask = None if mask is None else to_library_of(query, mask)
-    return functional.scaled_dot_product_attention(query, key, value, mask, scale=scale)
+    causal = bias is None and _is_causal(mask)
+    forbidden_or_added = None if causal else _mask_and_bias(query, mask, bias)
+    mixed = functional.scaled_dot_product_attention(
+        query, key, value, forbidden_or_added, is_causal=causal, scale=scale
+    )
+    if _has_nan(mixed):
+        # The kernel lowers forbidden scores by infinity, which leaves NaN as it is.
+        from lmmath.attention import attention_weights
+
+        return attention_weights(query, key, mask, scale, bias) @ value
+    return mixed
 
 
 def grouped_attention(query, key, value, mask):
@@ -104,6 +116,13 @@ def grouped_attention(query, key, value, mask):
     mixed = functional.scaled_dot_product_attention(
         query, key, value, mask, is_causal=causal, enable_gqa=True
     )
+    if _has_nan(mixed):
+        n_sharing = query.shape[-3] // key.shape[-3]
+        key, value = (
+            part.repeat_interleave(n_sharing, dim=-3) for part in (key, value)
+        )
+        mask = np.tri(*mixed.shape[-2:-1] * 2, dtype=bool) if causal else mask
+        mixed = scaled_dot_product_attention(query, key, value, mask, None)
     return mixed.reshape(*batch, *mixed.shape[-3:])
 
 
@@ -165,6 +184,20 @@ def adamw_update(
             maximize=False,
         )
     return updated, {"step": state["step"] + 1, "m": m, "v": v}
+
+
+def _mask_and_bias(query, mask, bias):
+    """Give what the kernel takes: a mask, or a bias that is -inf where the mask is False."""
+    mask = None if mask is None else to_library_of(query, mask)
+    if bias is None:
+        return mask
+    bias = to_library_of(query, bias, query.dtype)
+    return bias if mask is None else bias.where(mask, bias.new_tensor(-inf))
+
+
+def _has_nan(array):
+    """Tell whether there is NaN, in one pass; now and then also of what holds infinities."""
+    return not array.is_meta and bool(array.detach().sum().isnan())
 
 
 def _is_causal(mask):

@@ -48,11 +48,12 @@ def leaves(value):
     return [value]
 
 
-def same_on_every_library(function, *arguments, tolerance=1e-12):
+def same_on_every_library(function, *arguments, tolerance=1e-12, wide=False):
     """Check that each library gives NumPy's numbers, in its own kind, in each precision.
 
     Floating-point NumPy arrays in ``arguments``, also within lists, tuples and dicts, are
-    converted; everything else, such as integers and masks, stays as it is.
+    converted; everything else, such as integers and masks, stays as it is. If ``wide``, some of
+    the results are float32 where the arguments are float16.
     """
     expected = leaves(function(*convert(arguments, np.float64)))
     for to in LIBRARIES.values():
@@ -63,11 +64,11 @@ def same_on_every_library(function, *arguments, tolerance=1e-12):
             close(one, other, tolerance)
     for dtype in (np.float16, np.float32):
         for to in (np.asarray, LIBRARIES["torch"], Tensor):
-            like = to(np.zeros(1, dtype))
+            dtypes = {to(np.zeros(1, d)).dtype for d in (dtype, *[np.float32] * wide)}
             arrays = convert(arguments, lambda a, to=to, d=dtype: to(a.astype(d)))
             for one, other in zip(leaves(function(*arrays)), expected, strict=True):
                 if numpy(other).dtype.kind == "f":
-                    assert one.dtype == like.dtype
+                    assert one.dtype in dtypes
                 assert np.all(np.isfinite(numpy(one)))
 
 

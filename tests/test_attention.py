@@ -1,6 +1,7 @@
 """Attention against torch, SciPy and the array API's strict implementation."""
 
 import math
+from math import inf, nan
 
 import array_api_strict
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from libraries import close
+from libraries import LIBRARIES, close
 
 from lmmath.attention import (
     attention_weights,
@@ -24,6 +25,7 @@ from lmmath.attention import (
     softmax_jacobian,
     split_heads,
 )
+from lmmath.autodiff import Tensor
 
 SCORES = st.floats(-1e4, 1e4, allow_subnormal=False)
 SHAPES = hnp.array_shapes(min_dims=1, max_dims=3, max_side=6)
@@ -260,6 +262,139 @@ def test_dtype_is_kept(rng, dtype):
     assert attention_weights(x, x, scale=np.float64(0.5)).dtype == x.dtype
 
 
+# Where nothing is possible, and what is forbidden
+
+
+ON_EVERY_LIBRARY = pytest.mark.parametrize(
+    "to", [np.asarray, *LIBRARIES.values()], ids=["numpy", *LIBRARIES]
+)
+
+
+@ON_EVERY_LIBRARY
+def test_where_nothing_is_possible_all_weights_are_zero(to):
+    x = to(np.asarray([[-inf, -inf], [0.0, -inf]]))
+    close(softmax(x), [[0.0, 0.0], [1.0, 0.0]])
+    close(log_softmax(x), [[-inf, -inf], [0.0, -inf]])
+    close(softmax(x, axis=0), [[0.0, 0.0], [1.0, 0.0]])
+
+
+@ON_EVERY_LIBRARY
+@pytest.mark.parametrize("row", [[inf, 1.0], [inf, inf], [nan, 1.0], [inf, -inf]])
+def test_an_infinite_score_makes_all_of_its_slice_nan_without_a_warning(to, row):
+    x = to(np.asarray([row, [2.0, 2.0]]))
+    close(softmax(x), [[nan, nan], [0.5, 0.5]])
+    close(log_softmax(x), [[nan, nan], [-np.log(2), -np.log(2)]])
+
+
+@pytest.mark.parametrize("function", [softmax, log_softmax])
+def test_where_nothing_is_possible_the_gradient_is_zero(function):
+    x = Tensor(np.asarray([[-inf, -inf], [0.0, 1.0]]))
+    theirs = torch.tensor(x.data, requires_grad=True)
+    factors = np.asarray([[1.0, 2.0], [3.0, 4.0]])
+    function(x).backward(factors)
+    function(theirs).backward(torch.from_numpy(factors))
+    close(x.grad[1], theirs.grad[1])
+    if function is softmax:
+        close(x.grad[0], [0.0, 0.0])
+        close(theirs.grad[0], [0.0, 0.0])
+
+
+@ON_EVERY_LIBRARY
+@pytest.mark.parametrize("n", [3, 128])  # the second has a kernel in NumPy
+def test_mask_and_bias_forbid_alike(to, n):
+    rng = np.random.default_rng(0)
+    query, key, value = rng.normal(size=(3, n, 4))
+    causal = causal_mask(n)
+    padded = np.zeros((n, n))
+    padded[:, 0] = -inf  # so the first position, which sees itself alone, sees nothing
+    both = causal & (padded == 0)
+    expected = scaled_dot_product_attention(query, key, value, both)
+    close(expected[0], np.zeros(4))
+    arrays = to(query), to(key), to(value)
+    close(scaled_dot_product_attention(*arrays, both), expected)
+    close(scaled_dot_product_attention(*arrays, causal, bias=to(padded)), expected)
+    close(scaled_dot_product_attention(*arrays, causal, bias=padded), expected)
+    bias = np.where(both, 0, -inf)
+    close(scaled_dot_product_attention(*arrays, bias=bias), expected)
+    close(
+        attention_weights(*arrays[:2], bias=bias), attention_weights(query, key, both)
+    )
+    nothing = np.zeros((n, n), bool)
+    for mask in (nothing, None):
+        mixed = scaled_dot_product_attention(*arrays, mask, bias=np.full((n, n), -inf))
+        close(mixed, np.zeros((n, 4)))
+
+
+@ON_EVERY_LIBRARY
+@pytest.mark.parametrize("n", [3, 128])
+@pytest.mark.parametrize("wrong", [nan, inf, -inf])
+def test_a_forbidden_key_has_no_say_whatever_it_holds(to, n, wrong):
+    rng = np.random.default_rng(0)
+    query, key, value = np.abs(rng.normal(size=(3, n, 4)))
+    spoiled = key.copy()
+    spoiled[-1] = wrong
+    arrays = to(query), to(spoiled), to(value)
+    mask = np.ones((n, n), bool)
+    mask[:, -1] = False
+    expected = scaled_dot_product_attention(query, key, value, mask)
+    close(scaled_dot_product_attention(*arrays, mask), expected)
+    close(attention_weights(*arrays[:2], mask), attention_weights(query, key, mask))
+    # Only the last position sees the last key.
+    expected = scaled_dot_product_attention(query, key, value, causal_mask(n))
+    mixed = scaled_dot_product_attention(*arrays, causal_mask(n))
+    close(mixed[: n - 1, :], expected[:-1])
+    mixed = scaled_dot_product_attention(*arrays, np.zeros((n, n), bool))
+    close(mixed, np.zeros((n, 4)))
+
+
+# float16
+
+
+HALVES = pytest.mark.parametrize(
+    "to", [np.asarray, LIBRARIES["torch"], Tensor], ids=["numpy", "torch", "autodiff"]
+)
+
+
+@HALVES
+@pytest.mark.parametrize("n", [3, 128])
+@pytest.mark.parametrize("bias", [None, 0.0])
+def test_scores_that_float16_does_not_hold_are_finite(to, n, bias):
+    x = to(np.full((n, 64), 300, np.float16))  # scores of 720,000
+    value = to(np.arange(2 * n).astype(np.float16).reshape(n, 2))
+    bias = None if bias is None else np.full((n, n), bias, np.float16)
+    mixed = scaled_dot_product_attention(x, x, value, bias=bias)
+    close(mixed, np.full((n, 2), [n - 1, n]), 1e-3)
+    assert mixed.dtype == value.dtype
+    weights = attention_weights(x, x, bias=bias)
+    close(weights, np.full((n, n), 1 / n), 1e-3)
+    assert weights.dtype == x.dtype
+
+
+@HALVES
+def test_sums_that_float16_does_not_hold_are_right(to):
+    n = 70_000
+    x = to(np.zeros(n, np.float16))
+    weights = softmax(x)
+    assert weights.dtype == x.dtype
+    close(weights, np.full(n, np.float16(1 / n)), 0)
+    close(log_softmax(x), np.full(n, -np.log(n)), 1e-3)
+    even = to(np.full(n, 2.0**-16, np.float16))
+    close(entropy(even), 16 * np.log(2) * n / 2**16, 1e-3)
+    # The average of many values: none of the weights is lost.
+    value = to(np.full((n, 1), 3, np.float16))
+    one = to(np.ones((1, 1), np.float16))
+    many = to(np.ones((n, 1), np.float16))
+    close(scaled_dot_product_attention(one, many, value), [[3]], 1e-3)
+
+
+def test_bfloat16_is_added_up_in_float32():
+    x = torch.zeros(70_000, dtype=torch.bfloat16)
+    assert softmax(x).dtype == torch.bfloat16
+    close(softmax(x).double().sum(), 1, 4e-3)
+    close(log_softmax(x)[0].double(), -np.log(70_000), 4e-3)
+    close(entropy(torch.full_like(x, 2.0**-16)).double(), 11.846, 4e-3)
+
+
 # Bad input
 
 
@@ -273,6 +408,11 @@ def zeros(*shape):
         (TypeError, lambda: softmax([1.0]), "x must be an array of floating-point numbers, got list"),
         (TypeError, lambda: softmax(np.arange(3)), "got dtype int64"),
         (ValueError, lambda: softmax(zeros(2, 0)), r"x must not be empty along axis -1, got shape \(2, 0\)"),
+        *[
+            (ValueError, lambda f=f, axis=axis: f(zeros(2), axis=axis), f"axis must be one of the 1 axes of (x|weights), got {axis}")
+            for f in (softmax, log_softmax, entropy)
+            for axis in (None, 0.5, True)
+        ],
         (ValueError, lambda: softmax(zeros()), "axis must be one of the 0 axes of x, got -1"),
         (ValueError, lambda: log_softmax(zeros(2, 3), axis=2), "axis must be one of the 2 axes of x, got 2"),
         (ValueError, lambda: entropy(zeros(2), axis=1), "axis must be one of the 1 axes of weights, got 1"),

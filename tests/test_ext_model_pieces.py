@@ -69,7 +69,7 @@ def test_what_is_there_stays_and_what_is_old_goes(tmp_path):
     for path in folder.iterdir():
         path.touch()
     before = (folder / kept["file"]).stat().st_mtime_ns
-    (folder / "left-over.txt").write_text("")
+    (folder / "left-over.txt").write_text("", "utf-8")
     file.write_bytes(first + third)
     write_pieces(folder, file, 100)
     pieces, content = pieces_of(folder)

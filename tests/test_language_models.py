@@ -14,6 +14,7 @@ from lmmath.language_models import (
     lens,
     recurrent,
     recurrent_shapes,
+    recurrent_states,
     residual,
     shapes,
     trace,
@@ -184,6 +185,12 @@ def test_activations_are_those_of_the_kind(rng):
             close(ours, theirs)
 
 
+def read_on(cell, cache):
+    config = RecurrentConfig(**SIZES, cell=cell)
+    params = init_recurrent(config, np.random.default_rng(0))
+    return recurrent_states(params, np.zeros((2, 1), int), config, cache)
+
+
 @pytest.mark.parametrize(
     ("error", "call", "message"),
     [
@@ -195,6 +202,11 @@ def test_activations_are_those_of_the_kind(rng):
             lambda: recurrent(init_recurrent(RecurrentConfig(**SIZES), np.random.default_rng(0)), np.asarray([7]), RecurrentConfig(**SIZES)),
             "tokens must lie between 0 and 6, got 7",
         ),
+        *[
+            (ValueError, lambda cell=cell, cache=cache: read_on(cell, cache), f"cache must hold {n} of shape .2, .*, got {came}")
+            for cell, n in (("rnn", 1), ("lstm", 2))
+            for cache, came in ((3, "int"), ((), "none"), ((np.zeros((1, 4)),) * 3, r"\(1, 4\) and"))
+        ],
         (TypeError, lambda: forward(3, {}, np.asarray([1])), "config must be a GPTConfig, a LlamaConfig or a RecurrentConfig, got int"),
         (TypeError, lambda: shapes(3), "config must be a GPTConfig, a LlamaConfig or a RecurrentConfig, got int"),
         (TypeError, lambda: activations(RecurrentConfig(**SIZES), {}, np.asarray([1])), "config must be of a model with feed-forward networks, got RecurrentConfig"),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from libraries import close
 
+from lmmath.autodiff import Tensor
 from lmmath.neurons import gelu, relu, sigmoid, tanh
 from lmmath.recurrence import (
     gradient_norms,
@@ -518,6 +519,16 @@ def test_no_state_depends_on_later_inputs(x, changed):
         close(one[:changed], two[:changed], 0)
     one, two = (rnn(a, w_x[:, :3], w_h[:, :3], b[:3]) for a in (x, other))
     close(one[:changed], two[:changed], 0)
+
+
+@pytest.mark.parametrize("to", [np.asarray, torch.from_numpy, Tensor])
+def test_a_long_texts_gradient_is_added_up_in_float32(to):
+    n = 5000
+    h = to(np.full((n, 1), 0.5, np.float16))
+    w_h = to(np.zeros((1, 1), np.float16))
+    total = rnn_weight_gradient(to(np.ones((n, 1), np.float16)), h, w_h)
+    assert total.dtype == h.dtype
+    close(total, [[(n - 1) * 0.5 * (1 - 0.5**2)]], 1e-3)
 
 
 # Bad input

@@ -13,7 +13,7 @@ import transformers
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from libraries import close
+from libraries import LIBRARIES, close, numpy
 
 from lmmath import sampling
 from lmmath.attention import entropy
@@ -143,6 +143,13 @@ def test_top_k_keeps_exactly_k_and_of_equal_ones_the_lower_ids(logits, data):
     assert kept(top_k_filter(logits, k)) == sorted(order[:k])
 
 
+@pytest.mark.parametrize("to", [np.asarray, *LIBRARIES.values()])
+def test_a_k_beyond_all_integers_keeps_all(to):
+    logits = to(np.asarray([1.0, 2.0]))
+    close(top_k_filter(logits, 10**30), logits)
+    assert numpy(sample(logits, np.random.default_rng(0), top_k=10**30)) in (0, 1)
+
+
 def test_of_equal_tokens_top_p_keeps_the_lower_ids_and_min_p_all():
     logits = np.zeros(100)
     assert kept(top_p_filter(logits, 0.895)) == list(range(90))
@@ -153,6 +160,18 @@ def test_of_equal_tokens_top_p_keeps_the_lower_ids_and_min_p_all():
 def test_top_p_sums_many_small_probabilities(dtype):
     # From 0.5 on, float16 would round each sum of 1/4096 back to what it was.
     assert kept(top_p_filter(np.zeros(4096, dtype), 0.75)) == list(range(3072))
+
+
+@pytest.mark.parametrize("p", [0.9, 0.999, 0.9999])
+@pytest.mark.parametrize("to", [np.asarray, *LIBRARIES.values()])
+def test_top_p_keeps_its_mass_of_a_real_vocabulary_in_float32(to, p):
+    logits = -np.log(np.arange(1.0, 128_257)).astype(np.float32)
+    weights = np.exp(logits.astype(np.longdouble))
+    total = np.cumsum(weights / np.sum(weights))
+    kept_logits = numpy(top_p_filter(to(logits), p))
+    n = np.sum(np.isfinite(kept_logits))
+    assert total[n - 1] >= p - 1e-12
+    assert total[n - 2] < p + 1e-12
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -523,6 +542,16 @@ def test_kl_divergence_at_zero(p, q, expected):
     close(kl_divergence(np.asarray(p), np.asarray(q)), expected)
 
 
+@pytest.mark.parametrize("to", [np.asarray, LIBRARIES["torch"], Tensor])
+def test_the_divergence_of_many_float16_probabilities_is_added_up_in_float32(to):
+    n = 2**16
+    p = to(np.full(n, 1 / n, np.float16))
+    q = to(np.full(n, 2 / n, np.float16))  # sums to two, which makes the answer known
+    divergence = kl_divergence(p, q)
+    assert divergence.dtype == p.dtype
+    close(divergence, -np.log(2), 1e-3)
+
+
 def test_the_gradient_of_the_divergence_is_finite_at_zero():
     p = torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64, requires_grad=True)
     q = torch.tensor([0.2, 0.8, 0.0], dtype=torch.float64, requires_grad=True)
@@ -569,6 +598,14 @@ RNG = np.random.default_rng(0)
         (ValueError, lambda: min_p_filter(row(np.nan, 0), 0.5), "logits must have a finite largest entry"),
         (ValueError, lambda: mass_left_out(row(np.nan, 0), zeros(2)), "logits must have a finite largest entry"),
         (ValueError, lambda: top_k_filter(zeros(3), 0), "k must be an integer of at least 1, got 0"),
+        (ValueError, lambda: top_k_filter(zeros(3), -1), "k must be an integer of at least 1, got -1"),
+        (ValueError, lambda: sample(zeros(3), RNG, top_k=-1), "top_k must be an integer of at least 1, got -1"),
+        *[
+            (ValueError, lambda axis=axis: kl_divergence(zeros(2), zeros(2), axis), f"axis must be one of the 1 axes of p and q, got {axis}")
+            for axis in (None, 0.5, 1)
+        ],
+        (TypeError, lambda: generate(None, np.ones(1, int), CONFIG, 1, RNG), "params must be a dict of arrays, got NoneType"),
+        (ValueError, lambda: generate({}, np.ones(1, int), CONFIG, 1, RNG), "params must have the names of this model, got .* missing"),
         (ValueError, lambda: top_k_filter(zeros(3), 1.5), "k must be an integer of at least 1, got 1.5"),
         (ValueError, lambda: top_p_filter(zeros(3), 0), "p must be a number above 0 and at most 1, got 0"),
         (ValueError, lambda: top_p_filter(zeros(3), 1.1), "p must be .* got 1.1"),

@@ -360,7 +360,8 @@ def test_the_lowest_of_several_minima_is_kept():
     rng = np.random.default_rng(6)
     runs = simulate(rng, 12, noise=0.01)
     runs[2][:4] *= np.exp(rng.choice([-1, 1], 4))
-    law = fit_chinchilla(*runs)
+    with pytest.warns(RuntimeWarning, match="the runs do not determine"):
+        law = fit_chinchilla(*runs)
     lowest, _, _ = search_without_derivatives(runs, 1e-3, law)
     _, another, _ = search_without_derivatives(runs, 1e-3, HOFFMANN_2022)
     assert lowest < 0.9 * another
@@ -406,6 +407,29 @@ def test_a_law_without_a_floor_gets_almost_none(rng):
     fitted = fit_chinchilla(*simulate(rng, 40, law))
     assert 0 <= fitted.E < 1e-6
     close(np.divide(fitted[1:], law[1:]), 1.0, 1e-5)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("lost", ["data", "model"])
+def test_a_term_that_is_lost_in_the_noise_is_named(seed, lost):
+    rng = np.random.default_rng(seed)
+    n_params, n_tokens = 10 ** rng.uniform(7, 9, 30), 10 ** rng.uniform(12, 13, 30)
+    loss = 1.69 + 406.4 / n_params**0.34 + 410.7 / n_tokens**0.9
+    loss *= np.exp(0.003 * rng.normal(size=30))
+    named = r"B / n_tokens\*\*beta \(beta = "
+    if lost == "model":
+        n_params, n_tokens = n_tokens, n_params
+        named = r"A / n_params\*\*alpha \(alpha = "
+    with pytest.warns(RuntimeWarning, match=f"the runs do not determine {named}"):
+        law = fit_chinchilla(n_params, n_tokens, loss)
+    # The other term is as it was.
+    assert abs((law.alpha if lost == "data" else law.beta) - 0.34) < 0.03
+
+
+@pytest.mark.parametrize("noise", [0, 0.001, 0.01, 0.03])
+@pytest.mark.parametrize("seed", range(4))
+def test_terms_that_the_runs_determine_give_no_warning(seed, noise):
+    fit_chinchilla(*simulate(np.random.default_rng(seed), 60, noise=noise))
 
 
 def test_a_fit_that_cannot_converge_says_so(rng, monkeypatch):
@@ -570,6 +594,11 @@ def bad(index, value):
         (TypeError, lambda: chinchilla_loss(1, 1, (1, 2, 3, 4, 5)), "law must be a ChinchillaLaw, got tuple"),
         (TypeError, lambda: chinchilla_loss(1, 1, KAPLAN_2020), "law must be a ChinchillaLaw, got KaplanLaw"),
         (TypeError, lambda: kaplan_loss(1, 1, HOFFMANN_2022), "law must be a KaplanLaw, got ChinchillaLaw"),
+        *[
+            (ValueError, lambda f=f, changed=changed: f(HOFFMANN_2022._replace(**changed)), "law must have .* between 1e-100 and 1e.?100, got .* a term hardly changes")
+            for f in (critical_sizes, lambda law: compute_optimal(law, 1e21))
+            for changed in ({"beta": 1e-42, "B": 1.6e-18}, {"beta": 1e-42}, {"alpha": 1e-300, "beta": 1e-300}, {"alpha": 5e-324})
+        ],
         (TypeError, lambda: compute_optimal(KAPLAN_2020, 1e21), "law must be a ChinchillaLaw, got KaplanLaw"),
         (ValueError, lambda: critical_sizes(HOFFMANN_2022._replace(A=0)), "law.A must be a finite number above 0, got 0"),
         (ValueError, lambda: chinchilla_loss(1, 1, HOFFMANN_2022._replace(E=-1)), "law.E must be a finite number above 0, got -1"),

@@ -99,11 +99,11 @@ def test_a_file_of_something_else_is_refused_and_left_alone(
     tmp_path, content, message, capsys
 ):
     path = tmp_path / "sweep.csv"
-    path.write_text(content)
+    path.write_text(content, "utf-8")
     with pytest.raises(ValueError, match=message):
         read_sweep(path)
     with pytest.raises(SystemExit) as stop:
         main(["--out", str(path)])
     assert stop.value.code == 2
-    assert path.read_text() == content
+    assert path.read_text("utf-8") == content
     assert "sweep.csv must" in capsys.readouterr().err

@@ -17,7 +17,7 @@ def machine(tmp_path, monkeypatch):
 
     def put(name, script):
         path = tmp_path / name
-        path.write_text(script)
+        path.write_text(script, "utf-8")
         os.chmod(path, 0o755)
         return str(path)
 

@@ -1,6 +1,6 @@
 """PyTorch's kernels and the formulas they stand for: same numbers, same gradients."""
 
-from math import inf
+from math import inf, nan
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from lmmath.attention import (
     causal_mask,
     scaled_dot_product_attention,
 )
+from lmmath.autodiff import Tensor
 from lmmath.neurons import dense, gelu, silu
 from lmmath.training import adamw_init, adamw_update, clip_by_global_norm, token_losses
 from lmmath.transformer import layer_norm, rms_norm
@@ -115,6 +116,14 @@ def test_losses_where_a_token_is_ruled_out():
         close(token_losses(tensor(logits), np.asarray(targets)), expected)
 
 
+def test_losses_where_no_token_is_possible_or_one_is_infinite():
+    logits = np.asarray([[-inf, -inf], [inf, 0.0], [0.0, nan], [0.0, 0.0]])
+    for targets in ([0, 0, 0, 0], [1, 1, 1, 1]):
+        expected = token_losses(logits, np.asarray(targets))
+        close(expected, [inf, nan, nan, np.log(2)])
+        close(token_losses(tensor(logits), np.asarray(targets)), expected)
+
+
 PARAMS = {"w": RNG.normal(size=(3, 2)), "b": RNG.normal(size=2)}
 
 
@@ -184,3 +193,27 @@ def test_attention_in_groups_is_attention_with_keys_repeated(batch, mask):
     close(
         torch_kernels.grouped_attention(tensor(q), tensor(k), tensor(v), mask), expected
     )
+
+
+@pytest.mark.parametrize("mask", [causal_mask(5), RNG.random((2, 1, 5, 5)) > 0.4])
+def test_a_forbidden_key_has_no_say_in_groups_either(mask):
+    q, k, v = (RNG.normal(size=(2, n_heads, 5, 4)) for n_heads in (6, 2, 2))
+    k[:, :, -1] = nan
+    repeated = [np.repeat(part, 3, axis=-3) for part in (k, v)]
+    expected = scaled_dot_product_attention(q, *repeated, mask)
+    assert np.any(np.isnan(expected))
+    assert np.any(np.isfinite(expected))
+    mixed = torch_kernels.grouped_attention(tensor(q), tensor(k), tensor(v), mask)
+    close(mixed, expected)
+
+
+def test_a_bias_may_learn():
+    q, k, v, bias = RNG.normal(size=(4, 2, 3, 3))
+    mask = causal_mask(3)
+    theirs = torch.tensor(bias, requires_grad=True)
+    arrays = map(tensor, (q, k, v))
+    scaled_dot_product_attention(*arrays, mask, bias=theirs).sum().backward()
+    ours = Tensor(bias)
+    mixed = scaled_dot_product_attention(*map(Tensor, (q, k, v)), mask, bias=ours)
+    mixed.backward(np.ones(mixed.shape))
+    close(theirs.grad, ours.grad)

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from libraries import close, convert, leaves
+from libraries import LIBRARIES, close, convert, leaves, numpy
 from transformers import (
     get_cosine_schedule_with_warmup,
     get_cosine_with_min_lr_schedule_with_warmup,
@@ -466,7 +466,7 @@ def test_clipping_equals_torch_but_for_its_epsilon(gradients, max_norm):
         tensor.grad = torch.from_numpy(gradients[name].copy())
     close(norm, torch.nn.utils.clip_grad_norm_(theirs.values(), max_norm))
     # They multiply by min(1, max_norm / (norm + 1e-6)), we by min(1, max_norm / norm).
-    factor = 1.0 if norm == 0 else min(1, max_norm / norm)
+    factor = 1.0 if norm <= max_norm else max_norm / norm
     ratio = min(1, max_norm / (norm + 1e-6)) / factor
     for name, tensor in theirs.items():
         close(clipped[name] * ratio, tensor.grad, 1e-12)
@@ -492,26 +492,39 @@ def test_clipped_gradients_keep_their_direction_and_short_ones_every_bit(
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("library", [np.asarray, torch.from_numpy, Tensor])
-def test_the_norm_neither_overflows_nor_vanishes_and_keeps_the_dtype(
+def test_the_norm_neither_overflows_nor_vanishes_and_is_float32_at_least(
     library, dtype, size
 ):
     size = dtype(size)
     array = library(np.full((2, 8), size, dtype))
     norm = global_norm({"a": array, "b": array[0, :2]})
     close(norm / float(size), math.sqrt(18), 2e-3 if dtype == np.float16 else 1e-6)
-    assert norm.dtype == array.dtype
+    wide = library(
+        np.zeros(1, max(dtype, np.float32, key=lambda d: d().itemsize))
+    ).dtype
+    assert norm.dtype == wide
     clipped, norm = clip_by_global_norm({"a": array}, float(size))
-    assert norm.dtype == clipped["a"].dtype == array.dtype
+    assert norm.dtype == wide
+    assert clipped["a"].dtype == array.dtype
     if size > 1e-300:
         close(clipped["a"] / float(size), np.full((2, 8), 0.25), 2e-3)
 
 
-def test_a_norm_above_65504_is_infinite_in_float16_but_clips_correctly():
-    gradients = {"w": torch.full((4,), 6e4, dtype=torch.float16)}
-    assert global_norm(gradients) == math.inf
+@pytest.mark.parametrize("library", [np.asarray, torch.from_numpy, Tensor])
+def test_a_norm_that_float16_does_not_hold_comes_in_float32(library):
+    gradients = {"w": library(np.full(4, 6e4, np.float16))}
+    close(global_norm(gradients), 1.2e5, 1e-3)
     clipped, norm = clip_by_global_norm(gradients, 2.0)
-    assert norm == math.inf
+    close(norm, 1.2e5, 1e-3)
     close(clipped["w"], np.ones(4), 1e-3)
+
+
+def test_a_norm_of_bfloat16_comes_in_float32():
+    gradients = {"w": torch.full((70_000,), 1.0, dtype=torch.bfloat16)}
+    clipped, norm = clip_by_global_norm(gradients, 1.0)
+    assert norm.dtype == torch.float32
+    close(norm, 70_000**0.5, 1e-6)
+    assert clipped["w"].dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -540,6 +553,104 @@ def test_the_global_norm_of_what_is_not_finite_is_not_finite():
     entries = np.asarray([1.0, np.inf]), np.asarray([1.0, np.nan]), np.ones(2)
     assert global_norm({"a": entries[0], "b": entries[2]}) == np.inf
     assert np.isnan(global_norm({"a": entries[0], "b": entries[1]}))
+
+
+# Where not all positions count alike
+
+
+def by_hand(logits, targets, weights):
+    losses = token_losses(logits, np.where(weights > 0, targets, 0))
+    counted = [
+        (w, x) for w, x in zip(weights.ravel(), losses.ravel(), strict=True) if w
+    ]
+    return math.fsum(w * x for w, x in counted) / math.fsum(w for w, _ in counted)
+
+
+@pytest.mark.parametrize("to", [np.asarray, *LIBRARIES.values()])
+def test_targets_that_do_not_count_are_left_out_as_by_torch(to):
+    rng = np.random.default_rng(4)
+    logits, targets = rng.normal(size=(3, 4, 6)), rng.integers(6, size=(3, 4))
+    targets[0, 2:] = targets[2, 0] = -100
+    theirs = torch.tensor(logits, requires_grad=True)
+    expected = torch.nn.functional.cross_entropy(
+        theirs.flatten(0, 1), torch.from_numpy(targets.ravel())
+    )
+    expected.backward()
+    for weights in (
+        targets >= 0,
+        (targets >= 0).astype(np.float32),
+        to((targets >= 0) * 2.0),
+    ):
+        close(cross_entropy(to(logits), targets, weights), expected)
+        gradient = cross_entropy_gradient(to(logits), targets, weights)
+        close(gradient, theirs.grad)
+        assert not np.any(numpy(gradient)[targets < 0])
+
+
+@pytest.mark.parametrize("to", [np.asarray, *LIBRARIES.values()])
+def test_weights_weigh_the_mean(to):
+    rng = np.random.default_rng(4)
+    logits, targets = rng.normal(size=(3, 4, 6)), rng.integers(6, size=(3, 4))
+    weights = rng.uniform(size=(3, 4))
+    weights[1, 1] = 0
+    expected = by_hand(logits, targets, weights)
+    close(cross_entropy(to(logits), targets, to(weights)), expected)
+    close(cross_entropy(to(logits), targets, weights), expected)
+    close(
+        cross_entropy(to(logits), targets, np.ones((3, 4))),
+        cross_entropy(logits, targets),
+    )
+    x = Tensor(logits)
+    cross_entropy(x, targets, weights).backward()
+    close(cross_entropy_gradient(to(logits), targets, weights), x.grad)
+    x = torch.tensor(logits, requires_grad=True)
+    cross_entropy(x, targets, weights).backward()
+    close(cross_entropy_gradient(to(logits), targets, weights), x.grad)
+
+
+@pytest.mark.parametrize("to", [np.asarray, *LIBRARIES.values()])
+def test_an_infinite_loss_that_does_not_count_changes_nothing(to):
+    logits = np.asarray([[0.0, -np.inf], [1.0, 1.0], [-np.inf, -np.inf]])
+    targets, weights = np.asarray([1, 0, 0]), np.asarray([False, True, False])
+    close(cross_entropy(to(logits), targets, weights), math.log(2))
+    close(
+        cross_entropy_gradient(to(logits), targets, weights),
+        [[0, 0], [-0.5, 0.5], [0, 0]],
+    )
+    close(token_losses(to(logits), targets), [np.inf, math.log(2), np.inf])
+
+
+@pytest.mark.parametrize("library", [np.asarray, torch.from_numpy, Tensor])
+def test_many_weights_are_added_up_in_float32(library):
+    logits = library(np.zeros((70_000, 2), np.float16))
+    weights = library(np.ones(70_000, np.float16))
+    loss = cross_entropy(logits, np.zeros(70_000, int), weights)
+    assert loss.dtype == logits.dtype
+    close(loss, math.log(2), 1e-3)
+
+
+@pytest.mark.parametrize("function", [cross_entropy, cross_entropy_gradient])
+@pytest.mark.parametrize("to", [np.asarray, *LIBRARIES.values()])
+@pytest.mark.parametrize(
+    ("error", "targets", "weights", "message"),
+    [
+        (ValueError, [0, 1], [False, False], "weights must let at least one position count"),
+        (ValueError, [0, 1], [0.0, 0.0], "weights must let at least one position count"),
+        (ValueError, [0, 1], [1.0, -1.0], "weights must be finite and 0 or more"),
+        (ValueError, [0, 1], [1.0, math.nan], "weights must be finite and 0 or more"),
+        (ValueError, [0, 1], [1.0, math.inf], "weights must be finite and 0 or more"),
+        (ValueError, [0, 3], [False, True], "targets must lie between 0 and 2, got 3"),
+        (ValueError, [-100, 0], [True, False], "targets must lie between 0 and 2, got -100"),
+        (ValueError, [0, 1], [True], r"weights must have the shape of targets, \(2,\), got \(1,\)"),
+        (TypeError, [0, 1], [1, 0], "weights must be an array of booleans or .* got dtype int"),
+        (TypeError, [0.0, 1.0], [True, True], "targets must be an array of integers, got dtype float64"),
+    ],
+)  # fmt: skip
+def test_bad_weights_are_named(function, to, error, targets, weights, message):
+    with pytest.raises(error, match=message):
+        function(to(np.zeros((2, 3))), np.asarray(targets), np.asarray(weights))
+    with pytest.raises(TypeError, match="weights must be an array of booleans"):
+        function(to(np.zeros((2, 3))), np.asarray([0, 1]), [True, False])
 
 
 # Bad input
@@ -593,6 +704,14 @@ def test_bad_logits_and_targets_are_named(function, error, logits, targets, mess
         (ValueError, lambda: adamw(zeros(3), zeros(3)), r"state\['m'\]\['w'\] must have shape \(3,\), got \(2,\)"),
         (ValueError, lambda: adamw(state={**adamw_init(zeros(2)), "v": {}}), r"state\['v'\] must have the names of params, got missing names \['w'\] and unknown names \[\]"),
         (ValueError, lambda: adamw(state={"m": zeros(2)}), r"state must have the keys m, step and v, got \['m'\]"),
+        *[
+            (ValueError, lambda step=step: adamw(state={**adamw_init(zeros(2)), "step": step}), rf"state\['step'\] must be an integer of at least 0, got {step}")
+            for step in (-1, 1.5, None)
+        ],
+        (TypeError, lambda: adamw(decayed="w"), "decayed must be a collection of names, got 'w'"),
+        (ValueError, lambda: cosine_schedule(1, 10, 0.1, 1.5), "n_warmup must be an integer of at least 0, got 1.5"),
+        (ValueError, lambda: cosine_schedule(1, 10, 0.1, -1), "n_warmup must be an integer of at least 0, got -1"),
+        (ValueError, lambda: cosine_schedule(1, 1.5, 0.1), "n_steps must be an integer of at least 1, got 1.5"),
         (ValueError, lambda: adamw(state=3), "state must have the keys m, step and v, got int"),
         (ValueError, lambda: adamw(learning_rate=-0.1), "learning_rate must be a number of at least 0 and below inf, got -0.1"),
         (ValueError, lambda: adamw(learning_rate=math.nan), "learning_rate must be .* got nan"),

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import signal
 import subprocess
 import sys
 
@@ -64,7 +65,7 @@ def uninterrupted(tmp_path_factory):
 
 
 def log(directory):
-    with (directory / "log.csv").open(newline="") as file:
+    with (directory / "log.csv").open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -382,10 +383,10 @@ def test_many_stops_are_as_none(tmp_path, monkeypatch, uninterrupted):
 
 def test_a_finished_training_has_nothing_left_to_do(tmp_path, monkeypatch):
     params = run(tmp_path)
-    before = (tmp_path / "log.csv").read_text()
+    before = (tmp_path / "log.csv").read_text("utf-8")
     monkeypatch.setattr(loop, "forward", None)
     same_bits(run(tmp_path), params)
-    assert (tmp_path / "log.csv").read_text() == before
+    assert (tmp_path / "log.csv").read_text("utf-8") == before
 
 
 def test_a_stop_before_the_first_step_leaves_no_checkpoint(tmp_path, monkeypatch):
@@ -438,9 +439,76 @@ def test_a_damaged_checkpoint_is_named_and_left_alone(tmp_path):
 def test_gradients_that_explode_stop_the_training(tmp_path):
     init = init_gpt(CONFIG, np.random.default_rng(9))
     init["ln_f.weight"][:] = 1e38
-    with pytest.raises(ValueError, match="gradients must have a finite norm"):
+    message = "the training diverged at step 1: gradients must have a finite norm"
+    with pytest.raises(ValueError, match=message):
         run(tmp_path, init=init)
     assert os.listdir(tmp_path) == ["log.csv"]
+
+
+def test_a_training_that_diverges_leaves_the_last_regular_checkpoint(
+    tmp_path, monkeypatch, uninterrupted
+):
+    with monkeypatch.context() as context:
+        stop_at(context, loop, "_clipped", 8, ValueError("not finite"))
+        with pytest.raises(loop.Diverged, match="diverged at step 8: not finite"):
+            run(tmp_path)
+    path = tmp_path / "checkpoint.safetensors"
+    assert load_checkpoint(path).optimizer["step"] == 5
+    same_bits(run(tmp_path), uninterrupted[0])
+    same_log(log(tmp_path), uninterrupted[1])
+
+
+def terminate_at(monkeypatch, step):
+    draw, count = loop._draw, iter(range(1, 1000))
+
+    def drawing(*arguments):
+        if next(count) == step:
+            assert (
+                signal.getsignal(signal.SIGTERM) is loop._end
+            )  # or all tests end here
+            signal.raise_signal(signal.SIGTERM)
+        return draw(*arguments)
+
+    monkeypatch.setattr(loop, "_draw", drawing)
+
+
+def test_sigterm_saves_the_last_complete_step(tmp_path, monkeypatch, uninterrupted):
+    with monkeypatch.context() as context:
+        terminate_at(context, 8)
+        with pytest.raises(SystemExit) as stopped:
+            run(tmp_path)
+    assert stopped.value.code == 128 + signal.SIGTERM
+    assert load_checkpoint(tmp_path / "checkpoint.safetensors").optimizer["step"] == 7
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    same_bits(run(tmp_path), uninterrupted[0])
+    same_log(log(tmp_path), uninterrupted[1])
+
+
+def test_sigterm_is_left_to_who_handles_it_already(tmp_path, monkeypatch):
+    came = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+    try:
+        with monkeypatch.context() as context:
+            context.setattr(loop, "_end", signal.getsignal(signal.SIGTERM))
+            terminate_at(context, 3)
+            run(tmp_path)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert came == [signal.SIGTERM]
+
+
+@pytest.mark.parametrize("kind", ["bfloat16", "requires_grad", "float64"])
+def test_the_first_parameters_may_be_torchs_of_any_kind(tmp_path, kind):
+    init = init_gpt(CONFIG, np.random.default_rng(9))
+    tensors = {name: torch.tensor(array) for name, array in init.items()}
+    if kind == "requires_grad":
+        tensors = {name: t.requires_grad_() for name, t in tensors.items()}
+    else:
+        tensors = {name: t.to(getattr(torch, kind)) for name, t in tensors.items()}
+    arrays = {name: t.detach().float().numpy() for name, t in tensors.items()}
+    same_bits(run(tmp_path / "a", init=tensors), run(tmp_path / "b", init=arrays))
+    loss = evaluate(tensors, VALID, CONFIG)
+    close(loss, evaluate(arrays, VALID, CONFIG), 1e-2 if kind == "bfloat16" else 1e-6)
 
 
 # The validation
@@ -583,7 +651,7 @@ def test_the_command_writes_all_that_it_takes_to_use_the_model(tmp_path, text, c
     ids = generate(params, head[:1], config, 12, np.random.default_rng(3))
     assert sample == tokenizer.decode(ids) + "\n"
 
-    made = json.loads((out / "settings.json").read_text())
+    made = json.loads((out / "settings.json").read_text("utf-8"))
     assert made["command_line"] == command(text, out, sample=12)
     assert made["config"] == vars(config)
     assert TrainingConfig(**made["settings"]) == settings
@@ -599,7 +667,7 @@ def test_the_command_takes_a_tokenizer_and_other_options(tmp_path, text, capsys)
     _, config = load_model(tmp_path / "out" / "model.safetensors")
     assert config == GPTConfig(260, 6, 8, 1, 2, d_ff=3, eps=0.1)
     assert BPETokenizer.load(tmp_path / "out" / "tokenizer.json") == tokenizer
-    made = json.loads((tmp_path / "out" / "settings.json").read_text())
+    made = json.loads((tmp_path / "out" / "settings.json").read_text("utf-8"))
     assert made["settings"]["betas"] == [0.5, 0.75]
     sizes, loss, rest = capsys.readouterr().out.split("\n", 2)
     n_held_out = len(tokenizer.encode((TEXT * 10)[len(TEXT) * 5 :]))
@@ -685,6 +753,39 @@ def test_the_command_goes_on_where_it_was_stopped(tmp_path, text, monkeypatch, c
     models = [(tmp_path / name / "model.safetensors").read_bytes() for name in "ab"]
     assert models[0] == models[1]
     same_log(log(tmp_path / "b"), log(tmp_path / "a"))
+
+
+def test_the_command_says_in_one_sentence_that_it_was_terminated(
+    tmp_path, text, monkeypatch, capsys
+):
+    terminate_at(monkeypatch, 3)
+    assert main(command(text, tmp_path)) == 143
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1] == "Stopped. The same command goes on from here."
+    assert load_checkpoint(tmp_path / "checkpoint.safetensors").optimizer["step"] == 2
+
+
+def test_the_command_says_in_one_sentence_that_it_diverged(tmp_path, text, capsys):
+    assert main(command(text, tmp_path, learning_rate=1e30, n_warmup=0)) == 1
+    said = capsys.readouterr().err.strip().splitlines()
+    assert len(said) == 1
+    assert re.match(
+        r"python -m lmmath\.training: the training diverged at step \d+: gradients must .*"
+        r"Begin in another directory, with a lower --learning-rate",
+        said[0],
+    )
+    assert not (tmp_path / "model.safetensors").exists()
+    assert not (tmp_path / "checkpoint.safetensors").exists()
+
+
+def test_a_mark_at_the_beginning_of_the_file_is_not_learned(tmp_path, text, capsys):
+    marked = tmp_path / "marked.txt"
+    marked.write_text(text.read_text("utf-8"), "utf-8-sig")
+    assert marked.read_bytes() == b"\xef\xbb\xbf" + text.read_bytes()
+    for name, file in {"a": text, "b": marked}.items():
+        assert main(command(file, tmp_path / name)) == 0
+    models = [(tmp_path / name / "model.safetensors").read_bytes() for name in "ab"]
+    assert models[0] == models[1]
 
 
 def test_help_names_every_option_and_its_default(capsys):
@@ -783,7 +884,7 @@ def test_two_processes_reach_the_loss_of_one(tmp_path, text):
     assert len(two) == 30
     for name in ("train_loss", "valid_loss", "gradient_norm"):
         np.testing.assert_allclose(column(two, name), column(one, name), rtol=1e-5)
-    assert json.loads((tmp_path / "two" / "settings.json").read_text())["n_processes"] == 2  # fmt: skip
+    assert json.loads((tmp_path / "two" / "settings.json").read_text("utf-8"))["n_processes"] == 2  # fmt: skip
     # And one goes on where two have stopped: here, at the end.
     assert main(command(text, tmp_path / "two", n_steps=30, sample=0)) == 0
 

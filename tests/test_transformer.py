@@ -13,6 +13,7 @@ from libraries import close
 from transformers.models.llama.modeling_llama import LlamaMLP, LlamaRMSNorm
 
 from lmmath.attention import causal_mask
+from lmmath.autodiff import Tensor
 from lmmath.neurons import gelu, tanh
 from lmmath.transformer import (
     GPTConfig,
@@ -166,6 +167,26 @@ def test_swiglu_equals_llama(rng):
 def test_embed_equals_torch(ids):
     table = np.random.default_rng(0).normal(size=(5, 3))
     close(embed(table, ids), torch.nn.functional.embedding(tensor(ids), tensor(table)))
+
+
+@pytest.mark.parametrize("bits", ["int32", "int64"])
+def test_embed_looks_up_with_what_numpy_counts_in(monkeypatch, bits):
+    # A browser's NumPy counts in 32 bits, and takes ids of no more.
+    taken = []
+
+    def take(table, ids, axis):
+        taken.append(ids.dtype.name)
+        return np.take(table, ids, axis)
+
+    monkeypatch.setattr("array_api_compat.numpy.take", take)
+    monkeypatch.setattr("lmmath.transformer.layers.INDEX", bits)
+    table = np.eye(3)
+    for dtype in (np.uint8, np.int32, np.int64):
+        ids = np.asarray([[2, 0]], dtype)
+        close(embed(table, ids), table[ids])
+        close(embed(torch.from_numpy(table), ids), table[ids])
+        close(embed(Tensor(table), ids), table[ids])
+    assert taken == [bits] * 3
 
 
 # The encoder-decoder of 2017
@@ -514,6 +535,28 @@ GPT2 = partial(transformers.GPT2Config, n_layer=1, n_embd=4, n_head=1, vocab_siz
             lambda: gpt_with_cache(PARAMS, np.zeros(4, int), CONFIG, gpt_with_cache(PARAMS, np.zeros(6, int), CONFIG)[1]),
             "tokens must fit into 9 positions, got 4 after 6",
         ),
+        (
+            ValueError,
+            lambda: gpt_with_cache(PARAMS, np.zeros((2, 1), int), CONFIG, [(zeros(1, 2, 4, 6), zeros(1, 2, 4, 6))] * 3),
+            r"cache must hold keys and values of shape \(2, 2, 4, 6\) for each block, got \(1, 2, 4, 6\) and",
+        ),
+        (
+            ValueError,
+            lambda: gpt_with_cache(PARAMS, TOKENS, CONFIG, [(zeros(2, n, 6), zeros(2, n, 6)) for n in (4, 4, 3)]),
+            r"cache must hold keys and values of shape \(2, 4, 6\) for each block, got \(2, 3, 6\) and",
+        ),
+        (TypeError, lambda: gpt_with_cache(PARAMS, TOKENS, CONFIG, 3), "cache must be a list with keys and values for each block, got int"),
+        (TypeError, lambda: gpt_with_cache(PARAMS, TOKENS, CONFIG, [3] * 3), "cache must hold pairs of arrays, keys and values, got int"),
+        (TypeError, lambda: gpt_with_cache(PARAMS, TOKENS, CONFIG, [([1], [2])] * 3), "cache must hold pairs of arrays, keys and values, got list, list"),
+        (ValueError, lambda: gpt_with_cache(PARAMS, TOKENS, CONFIG, [(zeros(2, 4, 6), zeros(2, 4, 6)), None, None]), "for each block, got None"),
+        (
+            ValueError,
+            lambda: gpt_block(zeros(2, 1, 12), subset(PARAMS, "h.0."), 2, (zeros(1, 2, 4, 6), zeros(1, 2, 4, 6))),
+            r"past must hold keys and values of shape \(2, 2\) \+ \(n_past, 6\), got \(1, 2, 4, 6\) and",
+        ),
+        (TypeError, lambda: gpt_block(zeros(2, 1, 12), subset(PARAMS, "h.0."), 2, 3), "past must hold pairs of arrays, keys and values, got int"),
+        (TypeError, lambda: gpt(None, TOKENS, CONFIG), "params must be a dict of arrays, got NoneType"),
+        (TypeError, lambda: gpt(PARAMS, TOKENS, None), "config must be a GPTConfig, got NoneType"),
         (ValueError, lambda: gpt_with_cache(PARAMS, TOKENS, CONFIG, [None]), "cache must hold one pair for each of 3 blocks, got 1"),
         (
             ValueError,

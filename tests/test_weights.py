@@ -25,7 +25,7 @@ def test_the_weights_are_small():
 
 
 def test_the_settings_describe_the_model_and_make_it_again(model):
-    settings = json.loads((DIRECTORY / "settings.json").read_text())
+    settings = json.loads((DIRECTORY / "settings.json").read_text("utf-8"))
     assert settings["config"] == vars(model.config)
     options = _parser().parse_args(settings["command_line"])
     for name, value in settings["settings"].items():
@@ -34,8 +34,8 @@ def test_the_settings_describe_the_model_and_make_it_again(model):
 
 
 def test_the_log_ends_where_the_training_ended():
-    settings = json.loads((DIRECTORY / "settings.json").read_text())["settings"]
-    with (DIRECTORY / "log.csv").open() as file:
+    settings = json.loads((DIRECTORY / "settings.json").read_text("utf-8"))["settings"]
+    with (DIRECTORY / "log.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert int(rows[-1]["step"]) == settings["n_steps"]
     losses = [float(row["valid_loss"]) for row in rows if row["valid_loss"]]
@@ -89,7 +89,7 @@ def test_the_recurrent_models_have_the_size_and_the_data_of_the_gpt(model, cell)
     assert 0.95 < ratio < 1.05
     assert other.tokenizer.merges == model.tokenizer.merges
     settings = [
-        json.loads((folder / "settings.json").read_text())
+        json.loads((folder / "settings.json").read_text("utf-8"))
         for folder in (DIRECTORY, DIRECTORY.with_name(f"fable-{cell}"))
     ]
     assert settings[0]["settings"] == settings[1]["settings"]

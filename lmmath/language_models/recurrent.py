@@ -120,7 +120,7 @@ def recurrent_states(params, tokens, config, cache=None):
     Raises
     ------
     TypeError, ValueError
-        As in ``recurrent``.
+        As in ``recurrent``; also if ``cache`` does not fit ``config`` or ``tokens``.
 
     Examples
     --------
@@ -135,6 +135,8 @@ def recurrent_states(params, tokens, config, cache=None):
     require_params(params, recurrent_shapes(config))
     require_text("tokens", tokens, config.vocab_size)
     x = embed(params["wte.weight"], tokens)
+    if cache is not None:
+        _require_state(cache, config, tokens.shape[:-1])
     states = _run_cell(x, params, config, () if cache is None else cache)
     return states[0], tuple(state[..., -1, :] for state in states)
 
@@ -196,6 +198,18 @@ def recurrent_trace(params, tokens, config, edit=None):
     x = edit(0, embed(params["wte.weight"], tokens))
     h = _run_cell(x, params, config)[0]
     return [x, edit(1, h)], []
+
+
+def _require_state(cache, config, batch):
+    """Raise unless the cache holds the states of this cell, one for each text."""
+    fitting = [(*batch, config.d_model)] * (2 if config.cell == "lstm" else 1)
+    parts = cache if isinstance(cache, list | tuple) else [cache]
+    came = [getattr(part, "shape", type(part).__name__) for part in parts]
+    if came != fitting:
+        raise ValueError(
+            f"cache must hold {len(fitting)} of shape {fitting[0]}, "
+            f"got {' and '.join(map(str, came)) or 'none'}"
+        )
 
 
 def _run_cell(x, params, config, first=()):

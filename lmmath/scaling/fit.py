@@ -1,10 +1,10 @@
 """Fitting a scaling law to runs, and how sure one can be of it."""
 
+import warnings
 from contextlib import suppress
 from itertools import product
 
 import numpy as np
-from scipy.optimize import least_squares, nnls
 
 from lmmath._checks import (
     require_generator,
@@ -70,6 +70,13 @@ def fit_chinchilla(n_params, n_tokens, loss, delta=1e-3):
         If no start converges, or the best law has an exponent above 10: a step, no power
         law.
 
+    Warns
+    -----
+    RuntimeWarning
+        If a term is lost in the noise: by the curvature of the sum at its minimum and the size
+        of the residuals, the exponent is zero within two standard errors. The other terms may
+        then be off too. ``bootstrap_chinchilla`` and ``confidence_interval`` show how far.
+
     References
     ----------
     Hoffmann et al. (2022), "Training compute-optimal large language models", equation 3 and
@@ -87,7 +94,10 @@ def fit_chinchilla(n_params, n_tokens, loss, delta=1e-3):
     """
     require_positive(delta=delta)
     runs, units = _scaled(_runs(n_params=n_params, n_tokens=n_tokens, loss=loss))
-    return _law(_fit(runs, delta, _starts(runs)), units)
+    theta = _fit(runs, delta, _starts(runs))
+    law = _law(theta, units)
+    _warn_of_lost_terms(law, _uncertainties(theta, runs))
+    return law
 
 
 def bootstrap_chinchilla(n_params, n_tokens, loss, rng, n_resamples=200, delta=1e-3):
@@ -298,6 +308,9 @@ def _law(theta, units):
 
 def _starts(runs):
     """Yield starting points: for exponents on a grid, the best E, A and B."""
+    # Here and not above: SciPy takes long to load, and the laws do without it.
+    from scipy.optimize import nnls
+
     n, d, loss = runs
     for alpha, beta in product((0.15, 0.4, 1.0), repeat=2):
         # With fixed exponents, prediction / loss = 1 is linear in E, A and B.
@@ -325,6 +338,42 @@ def _fit(runs, delta, starts):
     return theta
 
 
+def _uncertainties(theta, runs):
+    """Estimate the standard errors of the logarithms of the five constants."""
+    logarithms = np.log(runs)
+    distances = np.sort(np.abs(_residuals(theta, *logarithms)))
+    # Five constants may pass through five runs. The others show the noise, and the median
+    # disregards a run gone wrong; of a normal distribution it is 0.6745 standard deviations.
+    noise = np.median(distances[len(theta) :]) / 0.6745
+    jacobian = _residuals_jacobian(theta, *logarithms)
+    # A term that vanishes leaves columns of zeros, or nearly: each is brought to length one.
+    lengths = np.maximum(np.linalg.norm(jacobian, axis=0), np.finfo(np.float64).tiny)
+    _, stretches, directions = np.linalg.svd(jacobian / lengths, full_matrices=False)
+    spreads = np.linalg.norm(directions.T / np.maximum(stretches, 1e-12), axis=1)
+    with np.errstate(over="ignore"):
+        return noise * spreads / lengths
+
+
+def _warn_of_lost_terms(law, errors):
+    terms = (
+        ("A / n_params**alpha", "alpha", law.alpha, errors[3]),
+        ("B / n_tokens**beta", "beta", law.beta, errors[4]),
+    )
+    lost = [
+        f"{term} ({name} = {exponent:.2g}, standard error {exponent * error:.2g})"
+        for term, name, exponent, error in terms
+        # The error of a logarithm is a share of the exponent.
+        if 2 * error > 1
+    ]
+    if lost:
+        warnings.warn(
+            f"the runs do not determine {' and '.join(lost)}: it is lost in the noise, and the "
+            "other constants may be off. Runs in which it is larger would determine it",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
 def _follow(runs, delta, start):
     # A narrow Huber loss is all kinks. A wide one is smooth, and its minimum is near.
     width = 0.1
@@ -335,6 +384,8 @@ def _follow(runs, delta, start):
 
 
 def _descend(runs, delta, start, tolerance):
+    from scipy.optimize import least_squares
+
     # Gauss-Newton steps in a trust region reach the last digits in a few steps, where
     # L-BFGS, which sees only gradients, stops far earlier. A trial step that is too long
     # may overflow: it is then shortened.

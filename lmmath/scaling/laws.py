@@ -7,6 +7,7 @@ that; other arrays are not, since looking at values would make a GPU wait, and g
 :math:`\pm\infty` or NaN where the formula does. Losses are in nats per token.
 """
 
+from math import log
 from typing import NamedTuple
 
 import numpy as np
@@ -257,9 +258,8 @@ def critical_sizes(law):
     TypeError
         If ``law`` is no ``ChinchillaLaw``.
     ValueError
-        If a constant of ``law`` is not above 0 and finite.
-    OverflowError
-        If an exponent is so small that a size has no floating-point number.
+        If a constant of ``law`` is not above 0 and finite, or an exponent is so small that a
+        size is not between 1e-100 and 1e100.
 
     Examples
     --------
@@ -267,6 +267,8 @@ def critical_sizes(law):
     (10000.0, 3.0)
     """
     law = checked_law(ChinchillaLaw, law)
+    _require_size("critical sizes", log(law.A) / law.alpha, law)
+    _require_size("critical sizes", log(law.B) / law.beta, law)
     return law.A ** (1 / law.alpha), law.B ** (1 / law.beta)
 
 
@@ -344,7 +346,8 @@ def compute_optimal(law, flops):
         If ``flops`` is neither a number nor a floating-point array, or ``law`` is no
         ``ChinchillaLaw``.
     ValueError
-        If ``flops`` or a constant of ``law`` is not above 0 and finite.
+        If ``flops`` or a constant of ``law`` is not above 0 and finite, or if an exponent is
+        so small that :math:`G` is not between 1e-100 and 1e100.
 
     References
     ----------
@@ -356,7 +359,7 @@ def compute_optimal(law, flops):
     >>> compute_optimal(law, 600.0)
     (np.float64(40.0), np.float64(2.5))
     """
-    law = checked_law(ChinchillaLaw, law)
+    law = _law_with_optimum(law)
     (c,), dtype = _sizes(flops=flops)
     a, b = law.beta / (law.alpha + law.beta), law.alpha / (law.alpha + law.beta)
     g = (law.alpha * law.A / (law.beta * law.B)) ** (1 / (law.alpha + law.beta))
@@ -372,6 +375,27 @@ def checked_law(kind, law):
         if not (name == "E" and constant == 0):
             require_positive(**{f"law.{name}": constant})
     return kind(*map(float, law))
+
+
+# No size is as large, and no such number overflows when a law computes with it.
+_LARGEST_SIZE = 1e100
+
+
+def _law_with_optimum(law):
+    """Return the checked law if it has an optimum among sizes that there may be."""
+    law = checked_law(ChinchillaLaw, law)
+    ratio = log(law.alpha) + log(law.A) - log(law.beta) - log(law.B)
+    _require_size("an optimum", ratio / (law.alpha + law.beta), law)
+    return law
+
+
+def _require_size(what, log_size, law):
+    if abs(log_size) > log(_LARGEST_SIZE):
+        raise ValueError(
+            f"law must have {what} between {1 / _LARGEST_SIZE:.0e} and {_LARGEST_SIZE:.0e}, "
+            f"got e to the {log_size:.3g}: a term hardly changes with its size, "
+            f"as alpha is {law.alpha:.3g} and beta {law.beta:.3g}"
+        )
 
 
 def _sizes(**sizes):

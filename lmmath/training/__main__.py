@@ -25,6 +25,8 @@ from lmmath.language_models import RecurrentConfig, shapes
 from lmmath.sampling import generate
 from lmmath.tokenization import BPETokenizer
 from lmmath.training.loop import (
+    Diverged,
+    Terminated,
     TrainingConfig,
     evaluate,
     prepare,
@@ -46,6 +48,10 @@ Train a GPT on a text, and write to a directory:
 _EPILOG = """\
 In two processes: torchrun --nproc-per-node=2 -m lmmath.training --text FILE --out DIRECTORY
 """
+
+_ADVICE = (
+    "Begin in another directory, with a lower --learning-rate or a longer --n-warmup."
+)
 
 # What each option is, and its default where the dataclass has none.
 _SIZES = {
@@ -92,9 +98,13 @@ def main(arguments=None):
         parser.error(str(error))
     try:
         params = train(*run, **starts)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated) as stop:
         print("\nStopped. The same command goes on from here.", file=sys.stderr)
-        return 130
+        return stop.code if isinstance(stop, Terminated) else 130
+    except Diverged as error:
+        if rank == 0:
+            print(f"\n{parser.prog}: {error}. {_ADVICE}", file=sys.stderr)
+        return 1
     if rank == 0:
         dtype = np.float16 if options.half else np.float32
         save_model(options.out / "model.safetensors", params, config, dtype)
@@ -212,7 +222,8 @@ def _text(options):
     if options.fable is not None:
         return to_text(sample(options.fable, np.random.default_rng(options.seed)))
     try:
-        return options.text.read_text(encoding="utf-8")
+        # Some editors begin a file with a mark, which is no part of the text.
+        return options.text.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{options.text} is not text in UTF-8: {error}") from None
 
@@ -241,7 +252,7 @@ def _describe(options, arguments, config, settings, n_processes):
         },
     }
     with replacing(options.out / "settings.json") as draft:
-        draft.write_text(json.dumps(content, indent=1, default=str) + "\n")
+        draft.write_text(json.dumps(content, indent=1, default=str) + "\n", "utf-8")
 
 
 def _announce(config, train_tokens, valid_tokens):

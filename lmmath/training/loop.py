@@ -10,6 +10,8 @@ on as if it had not been, and several processes read together what one would rea
 import hashlib
 import json
 import os
+import signal
+import threading
 import time
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -24,9 +26,11 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from lmmath import torch_kernels
+from lmmath._arrays import to_numpy
 from lmmath._checks import (
     require_below,
     require_count,
+    require_floating,
     require_from_0_to,
     require_ids,
     require_positive,
@@ -54,6 +58,14 @@ LOG_COLUMNS = (
     "valid_loss",
     "gradient_norm",
 )
+
+
+class Diverged(ValueError):
+    """A training whose gradients are no longer finite: it would ruin every parameter."""
+
+
+class Terminated(SystemExit):
+    """What a training raises when the system asks it to end, with SIGTERM."""
 
 
 @dataclass(frozen=True)
@@ -157,9 +169,10 @@ def train(
     Each step reads ``batch_size`` windows of ``n_positions + 1`` tokens, drawn with equal odds,
     and predicts in each window every token but the first.
 
-    Whatever stops the training, Ctrl-C included, the last complete step is saved on the way
-    out. The same call then goes on from there. If nothing could be saved, as in a power cut, it
-    goes on from the last regular checkpoint.
+    Whatever stops the training, Ctrl-C and SIGTERM included, the last complete step is saved
+    on the way out. The same call then goes on from there. If nothing could be saved, as in a
+    power cut, it goes on from the last regular checkpoint. So it does if the training diverges:
+    nothing is saved then, as the step before would lead there again at once.
 
     Under ``torchrun``, all processes make the same call and see the same directory. They share
     each step's windows, and the first of them alone writes. A GPU is used if there is one. On
@@ -198,7 +211,10 @@ def train(
         If tokens or starts are not arrays of integers.
     ValueError
         Before anything is written: if the arguments do not fit together, or the directory holds
-        a checkpoint of other arguments. Later: if gradients become infinite or NaN.
+        a checkpoint of other arguments. Later, as ``Diverged``: if gradients become infinite
+        or NaN. The message names the step.
+    SystemExit
+        If SIGTERM came, in the main thread and where nobody else handles it.
 
     Examples
     --------
@@ -227,7 +243,7 @@ def train(
         batch_size=settings.batch_size,
         starts=valid_starts,
     )
-    with _processes() as (rank, n_processes, device):
+    with _ending_on_sigterm(), _processes() as (rank, n_processes, device):
         learner = Learner(checkpoint, settings, n_processes, device)
         record = partial(_record, directory, checkpoint, settings, progress, validate)
         with record() if rank == 0 else nullcontext() as recorder:
@@ -382,7 +398,7 @@ class Learner:
         loss = self.loss(windows)
         loss.backward()
         with torch.no_grad():
-            gradients, norm = _clipped(self.model.gradients(), settings.max_norm)
+            gradients, norm = self._clipped_gradients()
             last = self.params, self.optimizer
             self.params, self.optimizer = torch_kernels.adamw_update(
                 self.params,
@@ -397,6 +413,14 @@ class Learner:
             self.spare = last
             self.model.take(self.params)
         return self._mean(loss.detach()), norm
+
+    def _clipped_gradients(self):
+        try:
+            return _clipped(self.model.gradients(), self.settings.max_norm)
+        except ValueError as error:
+            raise Diverged(
+                f"the training diverged at step {self.step + 1}: {error}"
+            ) from error
 
     def _mean(self, loss):
         if self.n_processes > 1:
@@ -492,7 +516,7 @@ def _record(directory, checkpoint, settings, progress, validate):
     with replacing(path) as draft:
         header = ",".join(LOG_COLUMNS) + "\n"
         rows = map(_line, checkpoint.log.tolist())
-        draft.write_text(header + "".join(rows), newline="\n")
+        draft.write_text(header + "".join(rows), "utf-8", newline="\n")
     bar = tqdm(
         total=settings.n_steps,
         initial=checkpoint.optimizer["step"],
@@ -500,13 +524,35 @@ def _record(directory, checkpoint, settings, progress, validate):
         # None: only on a terminal.
         disable=None if progress else True,
     )
-    with path.open("a", buffering=1, newline="\n") as log, bar:
+    with path.open("a", 1, "utf-8", newline="\n") as log, bar:
         recorder = _Recorder(directory, checkpoint, settings, validate, log, bar)
         try:
             yield recorder
+        except Diverged:
+            raise
         except BaseException:
             recorder.save()
             raise
+
+
+@contextmanager
+def _ending_on_sigterm():
+    """Let SIGTERM raise, as Ctrl-C does, unless somebody handles it already."""
+    free = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    )
+    if free:
+        signal.signal(signal.SIGTERM, _end)
+    try:
+        yield
+    finally:
+        if free:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _end(number, frame):
+    raise Terminated(128 + number)
 
 
 @contextmanager
@@ -543,13 +589,13 @@ def _to_torch(arrays, device):
     return {
         name: array
         if isinstance(array, torch.Tensor)
-        else torch.tensor(np.asarray(array), device=device)
+        else torch.tensor(to_numpy(array), device=device)
         for name, array in arrays.items()
     }
 
 
 def _to_numpy(tensors):
-    return {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+    return {name: to_numpy(tensor) for name, tensor in tensors.items()}
 
 
 def _draw(tokens, starts, config, settings, step):
@@ -582,15 +628,16 @@ def _total_loss(params, tokens, config, first, n_predicted):
     windows = np.asarray(tokens)[places].astype(np.int64)
     losses = token_losses(forward(config, params, windows[:, :-1]), windows[:, 1:])
     predicted = offsets[:-1] < n_predicted[:, None]
-    return float(np.sum(losses.cpu().numpy()[predicted], dtype=np.float64))
+    return float(np.sum(to_numpy(losses)[predicted], dtype=np.float64))
 
 
 def _initial(init, config, settings):
     if init is None:
         return first_params(config, np.random.default_rng(settings.seed))
     require_params(init, shapes(config))
+    require_floating(**{f"init[{name!r}]": array for name, array in init.items()})
     # In one order: that in which the gradient's length is added up.
-    return {name: np.asarray(init[name], np.float32) for name in shapes(config)}
+    return {name: to_numpy(init[name]).astype(np.float32) for name in shapes(config)}
 
 
 def _run(config, settings, data):

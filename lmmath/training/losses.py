@@ -6,13 +6,19 @@ one for each position. Losses are in nats.
 
 from math import prod
 
-from array_api_compat import array_namespace, device
+from array_api_compat import array_namespace, device, is_array_api_obj
 
 from lmmath import torch_kernels
-from lmmath._arrays import at_least_float32, is_of_torch, to_library_of
+from lmmath._arrays import (
+    at_least_float32,
+    is_of_torch,
+    to_library_of,
+    without_gradient,
+)
 from lmmath._checks import (
     require_floating,
     require_ids,
+    require_integers,
 )
 from lmmath.attention import log_softmax, softmax
 
@@ -62,7 +68,7 @@ def token_losses(logits, targets):
     return xp.astype(losses, logits.dtype, copy=False)
 
 
-def cross_entropy(logits, targets):
+def cross_entropy(logits, targets, weights=None):
     r"""Average the surprise over all positions: the loss that a language model minimizes.
 
     .. math::
@@ -71,8 +77,10 @@ def cross_entropy(logits, targets):
                     = -\frac{1}{T} \sum_{t=1}^{T} \log \hat{y}_{t, c_t}
 
     :math:`y_t` is 1 at the right token :math:`c_t` and 0 elsewhere, so one term of each inner
-    sum is left. No prediction gets below the entropy of the targets. The exponential of the
-    loss is the perplexity: :math:`n` for an even guess among :math:`n` tokens.
+    sum is left. Where not all positions count alike, the mean is
+    :math:`-\sum_t w_t \log \hat{y}_{t, c_t} / \sum_t w_t`. No prediction gets below the entropy
+    of the targets. The exponential of the loss is the perplexity: :math:`n` for an even guess
+    among :math:`n` tokens.
 
     Parameters
     ----------
@@ -80,6 +88,10 @@ def cross_entropy(logits, targets):
         Scores, dimensionless; :math:`\hat{y}` is their softmax.
     targets : integer array, shape (...)
         :math:`c_t`, the id of the right token, from 0 to ``vocab_size - 1``.
+        May be a NumPy array whatever ``logits`` is.
+    weights : boolean or floating-point array, shape (...), optional
+        :math:`w_t`, how much each position counts: True or False, or 0 or more; all alike if
+        not given. Where it is 0, as at padding, a target may be any integer, such as -100.
         May be a NumPy array whatever ``logits`` is.
 
     Returns
@@ -91,9 +103,11 @@ def cross_entropy(logits, targets):
     Raises
     ------
     TypeError
-        If ``logits`` is not floating-point, or ``targets`` is not an array of integers.
+        If ``logits`` is not floating-point, ``targets`` is not an array of integers, or
+        ``weights`` are neither boolean nor floating-point.
     ValueError
-        If the shapes do not fit together, an array is empty, or an id is out of range.
+        If the shapes do not fit together, an array is empty, an id is out of range where it
+        counts, a weight is not finite and 0 or more, or no position counts.
 
     References
     ----------
@@ -107,14 +121,18 @@ def cross_entropy(logits, targets):
     >>> loss = cross_entropy(np.zeros((3, 10)), np.asarray([7, 0, 2]))
     >>> loss.round(4), np.exp(loss).round(4)
     (np.float64(2.3026), np.float64(10.0))
+    >>> targets = np.asarray([7, -100, -100])  # a text of one token, and padding
+    >>> cross_entropy(np.zeros((3, 10)), targets, weights=targets >= 0).round(4)
+    np.float64(2.3026)
     """
     require_floating(logits=logits)
     xp = array_namespace(logits)
+    targets, weights = _what_counts(logits, targets, weights)
     losses = token_losses(at_least_float32(logits), targets)
-    return xp.astype(xp.mean(losses), logits.dtype, copy=False)
+    return xp.astype(_mean(losses, weights), logits.dtype, copy=False)
 
 
-def cross_entropy_gradient(logits, targets):
+def cross_entropy_gradient(logits, targets, weights=None):
     r"""Differentiate the cross-entropy: what was predicted minus what came.
 
     .. math::
@@ -131,19 +149,24 @@ def cross_entropy_gradient(logits, targets):
     targets : integer array, shape (...)
         The id of the right token, where :math:`y_t` is 1, from 0 to ``vocab_size - 1``.
         May be a NumPy array whatever ``logits`` is.
+    weights : boolean or floating-point array, shape (...), optional
+        As in ``cross_entropy``: position :math:`t` then has :math:`w_t / \sum_s w_s` in the
+        place of :math:`1 / T`.
 
     Returns
     -------
     array, shape (..., vocab_size)
-        The gradient of ``cross_entropy(logits, targets)`` with respect to ``logits``, in
-        nats per unit of logit. It sums to zero at each position.
+        The gradient of ``cross_entropy(logits, targets, weights)`` with respect to
+        ``logits``, in nats per unit of logit. It sums to zero at each position.
 
     Raises
     ------
     TypeError
-        If ``logits`` is not floating-point, or ``targets`` is not an array of integers.
+        If ``logits`` is not floating-point, ``targets`` is not an array of integers, or
+        ``weights`` are neither boolean nor floating-point.
     ValueError
-        If the shapes do not fit together, an array is empty, or an id is out of range.
+        If the shapes do not fit together, an array is empty, an id is out of range where it
+        counts, a weight is not finite and 0 or more, or no position counts.
 
     References
     ----------
@@ -155,13 +178,69 @@ def cross_entropy_gradient(logits, targets):
     >>> cross_entropy_gradient(np.log([[0.5, 0.25, 0.25]]), np.asarray([1]))
     array([[ 0.5 , -0.75,  0.25]])
     """
+    require_floating(logits=logits)
+    targets, weights = _what_counts(logits, targets, weights)
     targets = _targets_like(logits, targets)
     xp = array_namespace(logits)
     predicted = softmax(at_least_float32(logits))
     ids = xp.arange(logits.shape[-1], dtype=xp.int64, device=device(logits))
     came = xp.astype(ids == targets[..., None], predicted.dtype)
-    gradient = (predicted - came) / prod(targets.shape)
+    gradient = _shared(predicted - came, weights)
     return xp.astype(gradient, logits.dtype, copy=False)
+
+
+def _what_counts(logits, targets, weights):
+    """Give weights in the library of the logits, and targets that are ids where none counts."""
+    if weights is None:
+        return targets, None
+    require_integers(targets=targets)
+    weights = _weights_like(logits, weights, targets.shape)
+    targets = to_library_of(weights, targets, array_namespace(weights).int64)
+    counted = weights > 0
+    xp = array_namespace(targets, weights)
+    return xp.where(counted, targets, xp.zeros_like(targets)), weights
+
+
+def _weights_like(logits, weights, shape):
+    xp = array_namespace(weights) if is_array_api_obj(weights) else None
+    if xp is None or not xp.isdtype(weights.dtype, ("bool", "real floating")):
+        came = type(weights).__name__ if xp is None else f"dtype {weights.dtype}"
+        raise TypeError(
+            f"weights must be an array of booleans or floating-point numbers, got {came}"
+        )
+    if tuple(weights.shape) != tuple(shape):
+        raise ValueError(
+            f"weights must have the shape of targets, {tuple(shape)}, "
+            f"got {tuple(weights.shape)}"
+        )
+    dtype = at_least_float32(logits).dtype
+    weights = without_gradient(to_library_of(logits, weights, dtype))
+    xp = array_namespace(weights)
+    if not xp.all(xp.isfinite(weights) & (weights >= 0)):
+        raise ValueError(
+            "weights must be finite and 0 or more, but not all of them are"
+        )
+    if 0 not in weights.shape and not xp.any(weights > 0):
+        raise ValueError("weights must let at least one position count, got only zeros")
+    return weights
+
+
+def _mean(losses, weights):
+    xp = array_namespace(losses)
+    if weights is None:
+        return xp.mean(losses)
+    # A loss that does not count may be infinite, and zero times infinity is NaN.
+    losses = xp.where(weights > 0, losses, xp.zeros_like(losses))
+    return xp.sum(weights * losses) / xp.sum(weights)
+
+
+def _shared(gradient, weights):
+    """Give each position its share of the mean."""
+    if weights is None:
+        return gradient / prod(gradient.shape[:-1])
+    xp = array_namespace(gradient)
+    shares = (weights / xp.sum(weights))[..., None]
+    return xp.where(shares > 0, shares * gradient, xp.zeros_like(gradient))
 
 
 def _targets_like(logits, targets):

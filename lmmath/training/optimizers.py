@@ -7,12 +7,14 @@ with ``lmmath.autodiff``, give them the tensors' ``.data`` and ``.grad``.
 
 from collections.abc import Mapping
 from math import cos, inf, pi
+from operator import index
 
 from array_api_compat import array_namespace
 
 from lmmath._arrays import at_least_float32
 from lmmath._checks import (
     require_below,
+    require_count,
     require_floating,
     require_from_0_to,
     require_positive,
@@ -261,6 +263,7 @@ def cosine_schedule(step, n_steps, peak, n_warmup=0, floor=0.0):
     [0.0, 0.5, 1.0, 0.883, 0.6, 0.317, 0.2]
     """
     require_positive_integer(n_steps=n_steps)
+    require_count(n_warmup=n_warmup)
     require_positive(peak=peak)
     require_from_0_to(n_steps, step=step, n_warmup=n_warmup)
     require_from_0_to(peak, floor=floor)
@@ -284,8 +287,8 @@ def global_norm(gradients):
     Returns
     -------
     array, shape ()
-        The length, with the dtype to which the gradients promote: infinite or NaN if an entry
-        is. The squares do not overflow; the length itself does in float16 above 65504.
+        The length, with the dtype to which the gradients promote, float32 at least: infinite
+        or NaN if an entry is. The squares do not overflow.
 
     Raises
     ------
@@ -300,7 +303,7 @@ def global_norm(gradients):
     >>> global_norm({"w": np.asarray([[2.0], [4.0]]), "b": np.asarray([4.0])})
     np.float64(6.0)
     """
-    return _narrowed(_length_of_all(gradients), gradients)
+    return _length_of_all(gradients)
 
 
 def clip_by_global_norm(gradients, max_norm):
@@ -355,7 +358,7 @@ def clip_by_global_norm(gradients, max_norm):
         name: xp.astype(at_least_float32(gradient) * factor, gradient.dtype, copy=False)
         for name, gradient in gradients.items()
     }
-    return clipped, _narrowed(norm, gradients)
+    return clipped, norm
 
 
 def _moved(theta, change):
@@ -391,12 +394,6 @@ def _length(x):
     return unit * xp.sqrt(xp.sum((x / unit) ** 2))
 
 
-def _narrowed(norm, gradients):
-    xp = array_namespace(norm)
-    dtype = xp.result_type(*(gradient.dtype for gradient in gradients.values()))
-    return xp.astype(norm, dtype, copy=False)
-
-
 def _require_arrays(label, arrays):
     if not isinstance(arrays, Mapping):
         raise TypeError(
@@ -424,15 +421,29 @@ def _require_adamw(params, gradients, state, betas, eps, decayed):
     keys = sorted(state) if isinstance(state, Mapping) else type(state).__name__
     if keys != ["m", "step", "v"]:
         raise ValueError(f"state must have the keys m, step and v, got {keys}")
+    _require_step(state["step"])
     averages = {f"state[{part!r}]": state[part] for part in ("m", "v")}
     _require_like(params, {"gradients": gradients, **averages})
     if not isinstance(betas, tuple | list) or len(betas) != 2:
         raise ValueError(f"betas must be a pair of numbers, got {betas!r}")
     require_below(1, **{f"betas[{i}]": beta for i, beta in enumerate(betas)})
     require_positive(eps=eps)
+    if isinstance(decayed, str):
+        raise TypeError(f"decayed must be a collection of names, got {decayed!r}")
     unknown = sorted(set(decayed or ()) - params.keys())
     if unknown:
         raise ValueError(f"decayed must hold names of params, got {unknown}")
+
+
+def _require_step(step):
+    try:
+        wrong = index(step) < 0
+    except TypeError:
+        wrong = True
+    if wrong:
+        raise ValueError(
+            f"state['step'] must be an integer of at least 0, got {step!r}"
+        )
 
 
 def _require_finite(norm, gradients):

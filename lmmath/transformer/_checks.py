@@ -1,5 +1,7 @@
 """Checks that all models share."""
 
+from collections.abc import Mapping
+
 from array_api_compat import array_namespace, is_array_api_obj
 
 from lmmath._checks import require_ids
@@ -20,8 +22,17 @@ def require_text(name, ids, vocab_size):
         )
 
 
+def require_config(kind, config):
+    """Raise TypeError unless the configuration is of this kind of model."""
+    if not isinstance(config, kind):
+        came = type(config).__name__
+        raise TypeError(f"config must be a {kind.__name__}, got {came}")
+
+
 def require_names(params, expected):
-    """Raise ValueError unless the parameters have exactly the expected names."""
+    """Raise unless the parameters are a dict with exactly the expected names."""
+    if not isinstance(params, Mapping):
+        raise TypeError(f"params must be a dict of arrays, got {type(params).__name__}")
     missing, unknown = set(expected) - set(params), set(params) - set(expected)
     if missing or unknown:
         raise ValueError(
@@ -41,24 +52,53 @@ def require_params(params, shapes):
 
 
 def require_cache(cache, n_layers, n_heads, d_head, batch):
-    """Raise ValueError unless the cache fits the model and the texts; count its positions."""
+    """Raise unless the cache fits the model and the texts; count its positions."""
+    if not isinstance(cache, list | tuple):
+        raise TypeError(
+            "cache must be a list with keys and values for each block, "
+            f"got {type(cache).__name__}"
+        )
     if len(cache) != n_layers:
         raise ValueError(
             f"cache must hold one pair for each of {n_layers} blocks, got {len(cache)}"
         )
-    first = cache[0]
-    n_past = 0 if first is None else first[0].shape[-2]
+    first = _shapes_of(cache[0])
+    n_past = first[0][-2] if first and len(first[0]) >= 2 else 0
     fitting = (*batch, n_heads, n_past, d_head)
     for pair in cache:
-        if pair is None and first is None:
-            continue
-        shapes = [] if pair is None else [tuple(part.shape) for part in pair]
-        if shapes != [fitting, fitting]:
+        shapes = _shapes_of(pair)
+        if shapes != (first and [fitting, fitting]):
             raise ValueError(
                 f"cache must hold keys and values of shape {fitting} for each block, "
                 f"got {' and '.join(map(str, shapes)) or None}"
             )
     return n_past
+
+
+def require_past(past, key):
+    """Raise unless ``past`` holds keys and values that rows of ``key`` can follow."""
+    *batch, n_heads, _, d_head = key.shape
+    shapes = _shapes_of(past, "past")
+    n_past = shapes[0][-2] if shapes and len(shapes[0]) >= 2 else 0
+    fitting = (*batch, n_heads, n_past, d_head)
+    if shapes != [fitting, fitting]:
+        raise ValueError(
+            f"past must hold keys and values of shape {fitting[:-2]} + (n_past, {d_head}), "
+            f"got {' and '.join(map(str, shapes)) or None}"
+        )
+
+
+def _shapes_of(pair, name="cache"):
+    """List the shapes of keys and values; none of None, which stands for no past."""
+    if pair is None:
+        return []
+    parts = pair if isinstance(pair, list | tuple) else [pair]
+    if not all(map(is_array_api_obj, parts)):
+        came = ", ".join(type(part).__name__ for part in parts)
+        raise TypeError(
+            f"{name} must hold pairs of arrays, keys and values, got {came}"
+        )
+    return [tuple(part.shape) for part in parts]
 
 
 def require_mask(mask, visible):

@@ -21,9 +21,11 @@ from lmmath.attention import (
 from lmmath.neurons import dense, gelu
 from lmmath.transformer._checks import (
     require_cache,
+    require_config,
     require_divides,
     require_names,
     require_params,
+    require_past,
     require_text,
 )
 from lmmath.transformer.layers import embed, feed_forward, layer_norm
@@ -302,6 +304,7 @@ def causal_self_attention(x, params, n_heads, past=None):
     query, key, value = _project_to_heads(x, params, n_heads)
     n_past = 0
     if past is not None:
+        require_past(past, key)
         n_past = past[0].shape[-2]
         key = xp.concat([past[0], key], axis=-2)
         value = xp.concat([past[1], value], axis=-2)
@@ -473,6 +476,7 @@ def gpt_shapes(config):
     >>> gpt_shapes(config)["h.1.attn.c_attn.weight"]
     (6, 18)
     """
+    require_config(GPTConfig, config)
     blocks = {
         f"h.{i}.{name}": shape
         for i in range(config.n_layers)

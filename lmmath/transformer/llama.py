@@ -33,10 +33,12 @@ from lmmath.neurons import silu
 from lmmath.positions import cosine_and_sine, turn_pairs
 from lmmath.transformer._checks import (
     require_cache,
+    require_config,
     require_divides,
     require_mask,
     require_names,
     require_params,
+    require_past,
     require_text,
 )
 from lmmath.transformer.layers import embed, rms_norm, swiglu
@@ -608,6 +610,7 @@ def llama_shapes(config):
     >>> count_parameters(llama_shapes(smollm2))
     134515008
     """
+    require_config(LlamaConfig, config)
     blocks = {
         f"layers.{i}.{name}": shape
         for i in range(config.n_layers)
@@ -688,6 +691,7 @@ def _blocks(params, config):
 def _after(past, key, value):
     if past is None:
         return key, value
+    require_past(past, key)
     xp = array_namespace(key)
     return xp.concat([past[0], key], axis=-2), xp.concat([past[1], value], axis=-2)
 

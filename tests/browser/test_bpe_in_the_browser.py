@@ -49,7 +49,7 @@ BY_WAY_OF_JSON = """
 
 @pytest.fixture
 def shipped(run):
-    make(run, json.loads(SHIPPED.read_text()))
+    make(run, json.loads(SHIPPED.read_text("utf-8")))
     return BPETokenizer.load(SHIPPED)
 
 

@@ -555,7 +555,7 @@ def test_widgets_with_the_same_weights_share_one_model(run, tmp_path):
     config = GPTConfig(256, n_positions=7, d_model=6, n_layers=2, n_heads=3)
     other = base64.b64encode(file_of(tmp_path, random_model(config), config)).decode()
     shipped = base64.b64encode(SHIPPED).decode()
-    tokenizer = json.loads((DIRECTORY / "tokenizer.json").read_text())
+    tokenizer = json.loads((DIRECTORY / "tokenizer.json").read_text("utf-8"))
     tokenizers = [tokenizer, tokenizer, {"merges": []}]
     expected = {"again": True, "text": "\nLeka"}
     assert run(LOAD, [[shipped, shipped, other], tokenizers]) == [

@@ -126,7 +126,8 @@ def lab(tmp_path_factory):
     settings = home / "jupyterlab_settings_dir" / "@jupyterlab" / "apputils-extension"
     settings.mkdir(parents=True)
     (settings / "notification.jupyterlab-settings").write_text(
-        json.dumps({"fetchNews": "false", "checkForUpdates": False})
+        json.dumps({"fetchNews": "false", "checkForUpdates": False}),
+        "utf-8",
     )
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -145,7 +146,7 @@ def lab(tmp_path_factory):
         "ServerApp.shutdown_no_activity_timeout": 2 * PATIENCE,
     }
     log = home / "log"
-    with log.open("w") as output:
+    with log.open("w", encoding="utf-8") as output:
         server = subprocess.Popen(
             [*command, *(f"--{name}={value}" for name, value in options.items())],
             env=environment,
@@ -175,7 +176,7 @@ def _wait_for(port, server, log):
             return socket.create_connection(("127.0.0.1", port)).close()
         except OSError:
             if server.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"JupyterLab does not start:\n{log.read_text()}")
+                pytest.fail(f"JupyterLab does not start:\n{log.read_text('utf-8')}")
             time.sleep(0.05)
 
 

@@ -244,7 +244,7 @@ def build(source, folder, *options):
 def source(tmp_path_factory):
     folder = tmp_path_factory.mktemp("source")
     for name, text in {"conf.py": CONF, **PAGES}.items():
-        (folder / name).write_text(text)
+        (folder / name).write_text(text, "utf-8")
     return folder
 
 
@@ -411,7 +411,7 @@ def test_modules_styles_and_data_are_files_once(built):
 
 
 def test_a_widget_that_cannot_be_hosted_is_the_only_warning(built):
-    (warning,) = (built / "warnings").read_text().splitlines()
+    (warning,) = (built / "warnings").read_text("utf-8").splitlines()
     assert re.search("slider.ipynb.*: WARNING: the widget IntSlider of ", warning)
 
 
@@ -420,7 +420,7 @@ def test_a_widget_that_cannot_be_hosted_is_the_only_warning(built):
     [("live", True), ("broken", True), ("slider", False), ("text-1", False)],
 )
 def test_only_pages_with_live_widgets_load_the_host(built, name, hosts):
-    html = (built / "html" / f"{name}.html").read_text()
+    html = (built / "html" / f"{name}.html").read_text("utf-8")
     for part in ("widgets/host.js", "widgets/host.css", 'id="live-widgets"'):
         assert (part in html) == hosts
     assert "vnd.jupyter.widget" not in html
@@ -445,5 +445,5 @@ def numbered(path):
     return re.sub(
         "[0-9a-f]{32}",
         lambda found: f"model-{seen.setdefault(found[0], len(seen))}",
-        path.read_text(),
+        path.read_text("utf-8"),
     )
