@@ -30,6 +30,10 @@ SHEETS = [  # patterns, in the order in which later rules win
 ]
 MINIFIED = {"codemirror.js"}  # has nearly every short word, and no class of the page's
 _ICON_FONT = "vendor/fontawesome"  # book.css has its own icons
+_VALUE = (
+    r"""(?:[^;{}"'()]|"[^"]*"|'[^']*'|\((?:[^()"']|"[^"]*"|'[^']*'|\([^()]*\))*\))*"""
+)
+_CUSTOM = re.compile(rf"(?<=[{{;\s])(--[\w-]+)\s*:{_VALUE}(?:;|(?=\}}))")
 _STYLE = re.compile(r' (?:data-)?style="([^"]*)"')
 _TOKEN = re.compile(r'<span class="(\w{1,3})">([^<]*)</span>')
 _FUNCTION = re.compile(r":(?:not|is|where|has)\([^()]*(?:\([^()]*\))?[^()]*\)")
@@ -71,6 +75,26 @@ def used_rules(css, words):
             yield _text([rule])
 
 
+def without_unread(css, read):
+    """Leave out the custom properties that nothing reads: the theme's sheets define hundreds.
+
+    Parameters
+    ----------
+    css : str
+    read : set of str
+        Those that are read elsewhere: by scripts, or by other sheets.
+
+    Examples
+    --------
+    >>> without_unread("a{--x:1;--y:var(--x);--z:2;color:var(--z)}", set())
+    'a{--z:2;color:var(--z)}'
+    """
+    known = read | set(re.findall(r"var\(\s*(--[\w-]+)", css))
+    shorter = _CUSTOM.sub(lambda found: found[0] if found[1] in known else "", css)
+    # What only those read that went is read by nobody now.
+    return css if shorter == css else without_unread(shorter, read)
+
+
 def _selectors(prelude):
     """Split at the commas that stand outside brackets."""
     selectors = [[]]
@@ -109,6 +133,14 @@ def use_one_sheet(app, pagename, templatename, context, doctree):
     context["css_files"] = []
 
 
+def _other_sheets(static):
+    """List the sheets that pages load by themselves: those of widgets and of the editor."""
+    for folder in ("widgets", "python"):
+        for path in static.glob(f"{folder}/*.css"):
+            if path.relative_to(static).as_posix() not in SHEETS:
+                yield path
+
+
 def write_sheet(app, error):
     """Write the sheet, and its name into the pages."""
     if error or app.builder.format != "html":
@@ -127,6 +159,8 @@ def write_sheet(app, error):
         for sheet in sorted(static.glob(pattern)):
             rules += used_rules(sheet.read_text("utf-8"), words)
     css = "\n".join([*rules, *style_rules(pages.values())])
+    others = [*scripts, *(path.read_text("utf-8") for path in _other_sheets(static))]
+    css = without_unread(css, set(re.findall(r"--[\w-]+", " ".join(others))))
     (static / NAME).write_text(css, "utf-8")
     version = hashlib.sha256(css.encode()).hexdigest()[:8]
     styled = set(_NAMES.findall(css))
