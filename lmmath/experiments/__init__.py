@@ -65,6 +65,7 @@ from lmmath.experiments.temperature import (
 )
 from lmmath.experiments.texts import mean_and_interval, tokens_of
 from lmmath.experiments.units import UnitActivations, unit_activations
+from lmmath.experiments.variety import expected_kinds
 from lmmath.experiments.writing import Stories, write_stories
 
 __all__ = [
@@ -98,6 +99,7 @@ __all__ = [
     "divergence_by_temperature",
     "effective_dimension",
     "encode_story",
+    "expected_kinds",
     "fact_recall",
     "gift_sentences",
     "gifts_resolved",

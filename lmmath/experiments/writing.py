@@ -78,15 +78,30 @@ def write_stories(params, config, tokenizer, n_texts, rng, **choices):
     prompts = np.broadcast_to(prompt, (n_texts, len(prompt)))
     n_tokens = config.n_positions - len(prompt)
     rows = generate(params, prompts, config, n_tokens, rng, **choices)
-    texts = [
-        text
-        for row in rows
-        # Before the first line break is nothing; after the last, a story without its end.
-        for text in tokenizer.decode(row).split("\n")[1:-1]
-    ]
-    heroes = [_hero_of(text) for text in texts]
+    return stories_in(map(tokenizer.decode, rows))
+
+
+def stories_in(texts):
+    r"""Take the stories from texts that begin with a line break and end anywhere.
+
+    Parameters
+    ----------
+    texts : iterable of str
+
+    Returns
+    -------
+    Stories
+
+    Examples
+    --------
+    >>> stories_in(["\nLeka the mouse lived in the desert.\nLeka the"]).heroes
+    ['Leka']
+    """
+    # Before the first line break is nothing; after the last, a story without its end.
+    stories = [story for text in texts for story in text.split("\n")[1:-1]]
+    heroes = [_hero_of(story) for story in stories]
     possible = np.asarray([hero is not None for hero in heroes], bool)
-    return Stories(texts, possible, [hero for hero in heroes if hero is not None])
+    return Stories(stories, possible, [hero for hero in heroes if hero is not None])
 
 
 def _hero_of(text):
