@@ -442,7 +442,9 @@ def test_many_lines_go_together(kernel):
     from page_kernel.streams import Stream
 
     sent, now = [], [0.0]
-    stream = Stream("stdout", lambda event, **data: sent.append(data["text"]), lambda: now[0])
+    stream = Stream(
+        "stdout", lambda event, **data: sent.append(data["text"]), lambda: now[0]
+    )
     for i in range(150):
         stream.write(f"{i}\n")
     assert sent == [f"{i}\n" for i in range(100)]
