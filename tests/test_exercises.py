@@ -1,10 +1,12 @@
 """Right answers pass, likely wrong ones get a useful answer, and nothing is ever raised."""
 
+import itertools
 import math
 import sys
 
 import numpy as np
 import pytest
+import scipy.special
 
 from lmmath.exercises import EXERCISES, check
 from lmmath.exercises._judge import Exercise, judge
@@ -63,7 +65,7 @@ def test_an_unwritten_answer_is_told_so(exercise):
 def test_the_smallest_failing_input_is_shown_with_both_results():
     assert repr(judge(DOUBLE, lambda x: x + 2)) == (
         "double is not right yet. The smallest input on which it goes wrong, of 3 tried:\n"
-        "    double(x=array([0.]))\n"
+        "    double(x=np.array([0.0]))\n"
         "    yours:    array([2.])\n"
         "    expected: array([0.])"
     )
@@ -71,7 +73,7 @@ def test_the_smallest_failing_input_is_shown_with_both_results():
 
 def test_the_order_of_the_inputs_does_not_matter_only_their_size():
     verdict = judge(DOUBLE, lambda x: x**2)  # right on [0.] and [2.]
-    assert "double(x=array([3., 4.]))" in verdict.message
+    assert "double(x=np.array([3.0, 4.0]))" in verdict.message
     assert "Hint: that is the square" in verdict.message
 
 
@@ -168,7 +170,7 @@ def test_the_width_of_integers_is_not_shown(dtype):
         solution=lambda x: x + 1, inputs=[(np.asarray([3], dtype),)], mistakes=[]
     )
     message = judge(counts, lambda x: x.astype(np.int64)).message
-    assert "(x=array([3]))" in message
+    assert "(x=np.array([3]))" in message
     assert "yours:    array([3])" in message
 
 
@@ -198,6 +200,146 @@ def test_an_overflow_is_recognised_as_an_error_too():
         lambda x: math.log(sum(math.exp(score) for score in x)),
     )
     assert "it raised" in verdict.message
+
+
+# The call that is shown
+
+
+def called(line, answer):
+    """Run a call as a reader would who copies it into a cell of the chapter."""
+    names = {"np": np, answer.__name__: answer}
+    exec(f"{line[: line.rindex(answer.__name__ + '(')]}\n", names)
+    with np.errstate(all="ignore"):
+        return eval(line[line.rindex(answer.__name__ + "(") :], names)
+
+
+def given_to(name, call):
+    """Catch the arguments of a call that is written out."""
+    caught = []
+
+    def answer(*positional, **named):
+        caught.append((*positional, *named.values()))
+
+    answer.__name__ = name
+    called(call, answer)
+    return caught[0]
+
+
+@pytest.mark.parametrize(("exercise", "mistake", "hint"), MISTAKES)
+def test_the_call_that_is_shown_goes_wrong_again(exercise, mistake, hint):
+    lines = judge(exercise, mistake).message.splitlines()
+    end = [line.startswith(f"    {exercise.name}(") for line in lines].index(True)
+    call = "\n".join(line.strip() for line in lines[1 : end + 1])
+    arguments = given_to(exercise.name, call)
+    again = Exercise(
+        exercise.solution, [arguments], [], exercise.without, exercise.without_overflow
+    )
+    assert judge(again, exercise.solution).passed
+    assert not judge(again, mistake).passed
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1e-5, "1e-05"),
+        (np.float64(0.5), "0.5"),
+        (np.asarray([0.1 + 0.2]), "np.array([0.30000000000000004])"),
+        (np.full(2000, 0.3), "np.full(2000, 0.3)"),
+        (np.zeros((8, 8)), "np.full((8, 8), 0.0)"),
+        ([], "[]"),
+        ([("a", "b")], "[('a', 'b')]"),
+        ([(np.ones(1),)], "[(np.array([1.0]),)]"),
+        ({"ab": 2}, "{'ab': 2}"),
+    ],
+)
+def test_an_input_is_shown_as_python_reads_it(value, text):
+    shown = Exercise(solution=lambda x: 1, inputs=[(value,)], mistakes=[])
+    assert f"(x={text})\n" in judge(shown, lambda x: 2).message
+
+
+def test_an_input_too_long_to_show_is_shown_by_its_number():
+    exercise = EXERCISES["matching_pursuit"]
+    last = exercise.inputs[-1]
+
+    def fails_on_the_last(vector, directions, n_active):
+        if len(directions) == len(last[1]):
+            return np.zeros(n_active)
+        return exercise.solution(vector, directions, n_active)
+
+    message = judge(exercise, fails_on_the_last).message
+    assert "    from lmmath.exercises import EXERCISES\n" in message
+    call = f'matching_pursuit(*EXERCISES["matching_pursuit"].inputs[{len(exercise.inputs) - 1}])'
+    assert f"    {call}\n" in message
+
+
+def test_an_empty_list_is_shown_as_a_list():
+    message = judge(EXERCISES["learn_merges"], lambda words, n_merges: [3]).message
+    assert "yours:    array([3])\n    expected: []" in message
+
+
+# Answers that are right, and not what was asked for
+
+
+def test_a_function_that_does_the_exercise_is_named_and_refused():
+    def tent(x, left, top, right):
+        return np.interp(x, [left, top, right], [0, 1, 0])
+
+    def relu_interpolation(x, knots, heights):
+        def inner(x):
+            return np.interp(x, knots, heights)
+
+        return inner(x)
+
+    for answer, words in [(tent, "three relus"), (relu_interpolation, "from relus")]:
+        verdict = check(answer)
+        assert not verdict.passed
+        assert "inputs tried, but it uses interp." in verdict.message
+        assert words in verdict.message.split("Hint: ")[1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "passed"),
+    [
+        (lambda x: 1 / (1 + np.exp(-x)), False),
+        (lambda x: np.asarray([1 / (1 + np.exp(-v)) for v in x]), False),
+        (lambda x: np.exp(-np.log1p(np.exp(-x))), False),
+        (lambda x: np.exp(-np.logaddexp(0, -x)), True),
+        (lambda x: (1 + np.tanh(x / 2)) / 2, True),
+        (scipy.special.expit, True),
+    ],
+)
+def test_an_overflow_on_the_way_is_noticed(answer, passed):
+    verdict = judge(EXERCISES["stable_sigmoid"], answer)
+    assert verdict.passed == passed
+    assert ("overflowed to infinity" in verdict.message) == (not passed)
+
+
+def test_a_sigmoid_by_masks_passes():
+    def stable_sigmoid(x):
+        result, large = np.empty_like(x), x >= 0
+        result[large] = 1 / (1 + np.exp(-x[large]))
+        np.exp(x, out=result, where=~large)
+        result[~large] /= 1 + result[~large]
+        return result
+
+    assert check(stable_sigmoid).passed
+
+
+def test_the_earliest_known_merge_of_all_is_right_too():
+    def encode_word(word, merges):
+        tokens = list(word)
+        while len(tokens) > 1:
+            ranks = [
+                merges.index(pair) if pair in merges else len(merges)
+                for pair in itertools.pairwise(tokens)
+            ]
+            if min(ranks) == len(merges):
+                break
+            i = ranks.index(min(ranks))
+            tokens[i : i + 2] = ["".join(tokens[i : i + 2])]
+        return tokens
+
+    assert check(encode_word).passed
 
 
 # Exercises on other things than numbers

@@ -663,7 +663,7 @@ def test_a_file_of_something_else_is_refused(content, tmp_path):
     with pytest.raises(ValueError, match="holds no tokenizer"):
         BPETokenizer.load(path)
     merges = tmp_path / "merges.txt"
-    merges.write_text("#version: 0.2\n")
+    merges.write_text("#version: 0.2\n", "utf-8")
     with pytest.raises(ValueError, match="holds no tokenizer"):
         BPETokenizer.from_gpt2_files(path, merges)
 
@@ -764,7 +764,7 @@ def test_gpt2_files_that_do_not_fit_are_refused(
 def test_empty_gpt2_files_are_refused(tmp_path):
     OURS.save_gpt2_files(tmp_path)
     for name in ("merges.txt", "vocab.json"):
-        (tmp_path / name).write_text("")
+        (tmp_path / name).write_text("", "utf-8")
         with pytest.raises(ValueError, match=f"{name} holds no tokenizer"):
             BPETokenizer.from_gpt2_files(
                 tmp_path / "vocab.json", tmp_path / "merges.txt"

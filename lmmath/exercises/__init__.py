@@ -37,7 +37,7 @@ def check(function) -> Verdict:
     ...     return x.max()
     >>> check(log_sum_exp)
     log_sum_exp is not right yet. The smallest input on which it goes wrong, of 25 tried:
-        log_sum_exp(x=array([0., 0.]))
+        log_sum_exp(x=np.array([0.0, 0.0]))
         yours:    0.0
         expected: 0.6931
     """

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from lmmath.exercises._draws import Draws
 from lmmath.exercises._judge import Exercise
 
-_rng = np.random.default_rng(10)
+_rng = Draws(10)
 
 
 def share_after_peeling(n, peel):

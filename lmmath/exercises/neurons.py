@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from lmmath.exercises._draws import Draws
 from lmmath.exercises._judge import Exercise
 
-_rng = np.random.default_rng(1)
+_rng = Draws(1)
 
 
 def relu_layer(x, w, b):
@@ -39,6 +40,15 @@ RELU_LAYER = Exercise(
             lambda x, w, b: np.maximum(w @ x + b, 0),
             "here inputs are rows and multiply from the left: x @ w.",
         ),
+        (
+            lambda x, w, b: np.maximum(w.T @ x + b, 0),
+            "w.T @ x is for one input that stands as a column. Here each input is a row, and "
+            "rows multiply from the left: x @ w.",
+        ),
+        (
+            lambda x, w, b: np.maximum(w.T @ x.T + b[:, None], 0),
+            "the outputs stand in columns. Each input is a row, and so is its output: x @ w.",
+        ),
     ],
 )
 
@@ -66,6 +76,18 @@ STABLE_SIGMOID = Exercise(
             "right by the formula, but for large x infinity is divided by infinity.",
         ),
         (
+            lambda x: 1 / (1 + np.exp(-x)),
+            "right by the formula, and 1 / infinity is 0 as it should be. But for x far below "
+            "zero exp(-x) overflows on the way. Take the exponential of -abs(x) only.",
+        ),
+        (
+            lambda x: np.where(
+                x >= 0, 1 / (1 + np.exp(-x)), np.exp(x) / (1 + np.exp(x))
+            ),
+            "two formulas for two signs, and right. But np.where computes both of them for "
+            "all x, and one overflows. An exponential of -abs(x) suits both.",
+        ),
+        (
             lambda x: 1 / (1 + np.exp(x)),
             "the sign: a large x should give a value near 1.",
         ),
@@ -74,6 +96,7 @@ STABLE_SIGMOID = Exercise(
             "tanh runs from −1 to 1. It is 2σ(2x) − 1.",
         ),
     ],
+    without_overflow=True,
 )
 
 
@@ -124,6 +147,10 @@ TENT = Exercise(
             "Divide the slopes by the widths.",
         ),
     ],
+    without={
+        "interp": "np.interp draws the tent for you. Build it from three relus, "
+        "np.maximum(x - place, 0), each times a slope."
+    },
 )
 
 
@@ -173,6 +200,10 @@ RELU_INTERPOLATION = Exercise(
             "left of the first knot all relus are zero. The bias must give the first height.",
         ),
     ],
+    without={
+        "interp": "np.interp draws the lines for you. Build them from relus, one for each "
+        "knot, each times the change of slope there."
+    },
 )
 
 EXERCISES = [RELU_LAYER, STABLE_SIGMOID, TENT, RELU_INTERPOLATION]

@@ -2,10 +2,11 @@
 
 import numpy as np
 
+from lmmath.exercises._draws import Draws
 from lmmath.exercises._judge import Exercise
 from lmmath.positions import frequencies, rotary_embedding
 
-_rng = np.random.default_rng(4)
+_rng = Draws(4)
 
 
 def longest_wavelength(d_model, base):

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from lmmath.exercises._draws import Draws
 from lmmath.exercises._judge import Exercise
 from lmmath.neurons import relu
 from lmmath.recurrence import rnn
 
-_rng = np.random.default_rng(2)
+_rng = Draws(2)
 
 
 def half_life(forget):
@@ -30,6 +31,16 @@ HALF_LIFE = Exercise(
         (
             lambda forget: -1 / np.log(forget),
             "that is when 1/e is left, not 1/2.",
+        ),
+        (
+            lambda forget: 0.5 / (1 - forget),
+            "that takes away 1 - forget of the first value in each step. But it is a share of "
+            "what is left, and less is left each time. Solve forget ** n = 1/2 for n.",
+        ),
+        (
+            lambda forget: np.log2(forget),
+            "that is by how many powers of 2 the cell changes in one step. You want the number "
+            "of steps for one halving.",
         ),
         (
             lambda forget: np.log(2) / np.log(forget),

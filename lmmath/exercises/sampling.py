@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from lmmath.exercises._draws import Draws
 from lmmath.exercises._judge import Exercise
 
-_rng = np.random.default_rng(9)
+_rng = Draws(9)
 
 
 def _normalized(weights):
@@ -12,7 +13,7 @@ def _normalized(weights):
 
 
 def _probabilities(n):
-    return _rng.dirichlet(np.ones(n))
+    return _rng.probabilities(n)
 
 
 def token_at(probabilities, u):
@@ -202,6 +203,7 @@ def _speculative_inputs():
     yield skewed, half, 1, 0.9, 0.1
     yield skewed, half, 0, 0.25, 0.1
     yield skewed, half, 0, 0.75, 0.1
+    yield np.asarray([0.0, 1.0]), half, 0, 0.0, 0.5
     for n in (3, 4, 6):
         for _ in range(5):
             draft = int(_rng.integers(n))
@@ -227,6 +229,15 @@ SPECULATIVE_TOKEN = Exercise(
                 else token_at(np.maximum(p - q, 0.0), u_redraw)
             ),
             "what is left of p − q does not sum to one. Divide by its sum.",
+        ),
+        (
+            lambda p, q, draft, u_accept, u_redraw: (
+                draft
+                if u_accept * q[draft] <= p[draft]
+                else token_at(_normalized(np.maximum(p - q, 0.0)), u_redraw)
+            ),
+            "almost: where p is 0, a draft must never be kept, not even by a uniform number "
+            "that is exactly 0.",
         ),
         (
             lambda p, q, draft, u_accept, u_redraw: draft,

@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from lmmath.exercises._draws import Draws
 from lmmath.exercises._judge import Exercise
 
-_rng = np.random.default_rng(7)
+_rng = Draws(7)
 
 
 def factor_for_excess(alpha, divisor):
@@ -185,7 +186,18 @@ GPT_TRAINING_FLOPS = Exercise(
         (_flops_variant(attention=0), "attention's own products are missing."),
         (
             _flops_variant(attention=1),
-            "attention multiplies twice: queries by keys, and weights by values.",
+            "you count half of attention's products. It multiplies twice, queries by keys and "
+            "weights by values, and each token counts with all positions of its piece, those "
+            "that the causal mask hides included.",
+        ),
+        (
+            lambda n_tokens, n_positions, d_model, n_layers, vocab_size: (
+                gpt_training_flops(
+                    n_tokens, (n_positions + 1) / 2, d_model, n_layers, vocab_size
+                )
+            ),
+            "you count only what the causal mask lets through. PyTorch multiplies all "
+            "positions of the piece and hides half of the products afterwards.",
         ),
         (
             _flops_variant(last_layer=False),
@@ -245,8 +257,8 @@ def _fit_by_logarithms(x, loss):
     return np.round([fit.x[0], fit.x[2]], 4)
 
 
-def _runs(n, floor, coefficient, alpha, noise):
-    x = np.geomspace(1e4, 1e8, n)
+def _runs(n, floor, coefficient, alpha, noise, sizes=(1e4, 1e8)):
+    x = np.geomspace(*sizes, n)
     loss = floor + coefficient * x**-alpha
     return x, loss * np.exp(noise * _rng.normal(size=n))
 
@@ -257,6 +269,8 @@ FIT_FLOOR_AND_EXPONENT = Exercise(
         _runs(3, 0.5, 100.0, 0.5, 0.0),
         _runs(4, 1.69, 30.0, 0.34, 0.0),
         _runs(5, 0.5, 3000.0, 0.9, 0.0),
+        _runs(5, 0.5, 3.0, 0.06, 0.0, sizes=(1.0, 1e8)),
+        _runs(5, 0.5, 3.0, 1.99, 0.0, sizes=(1.0, 100.0)),
         _runs(8, 1.0, 10.0, 0.25, 0.001),
         _runs(12, 1.69, 40.0, 0.34, 0.003),
         _runs(20, 0.5, 20.0, 0.28, 0.01),

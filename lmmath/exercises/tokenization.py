@@ -5,10 +5,11 @@ from itertools import pairwise
 
 import numpy as np
 
+from lmmath.exercises._draws import Draws
 from lmmath.exercises._judge import Exercise
 from lmmath.tokenization import merge_pair
 
-_rng = np.random.default_rng(8)
+_rng = Draws(8)
 
 
 def commonest_pair(text):
@@ -22,7 +23,13 @@ _WORDS = ["".join(_rng.choice(list("abc"), n)) for n in (3, 4, 5, 6, 8, 12)]
 
 COMMONEST_PAIR = Exercise(
     solution=commonest_pair,
-    inputs=[(text,) for text in ["ab", "aab", "abc", "banana", "aaa", "abab", *_WORDS]],
+    inputs=[
+        (text,)
+        for text in [
+            *["ab", "aab", "abc", "bcab", "aaab", "banana", "aaa", "abab", "baaaab"],
+            *_WORDS,
+        ]
+    ],
     mistakes=[
         (
             lambda text: text[:2],
@@ -46,6 +53,18 @@ COMMONEST_PAIR = Exercise(
                 )
             ),
             "you cut the text into pairs. A pair begins at every letter but the last.",
+        ),
+        (
+            lambda text: "".join(Counter(pairwise(text)).most_common(1)[0][0]),
+            "the commonest, but of several pairs that are equally common you take the one that "
+            "comes first in the text. Take the greatest: let max compare (count, pair).",
+        ),
+        (
+            lambda text: max(
+                map("".join, pairwise(text)), key=lambda pair: (text.count(pair), pair)
+            ),
+            "text.count leaves out a pair that overlaps the one before it: in aaa it finds aa "
+            "once, but two neighbours are equal twice.",
         ),
     ],
 )
@@ -80,6 +99,24 @@ def _in_order_once(word, merges):
     return tokens
 
 
+def _leftmost(word, merges):
+    tokens, i = list(word), 0
+    while i < len(tokens) - 1:
+        if (tokens[i], tokens[i + 1]) in merges:
+            tokens[i : i + 2] = [tokens[i] + tokens[i + 1]]
+            i = 0
+        else:
+            i += 1
+    return tokens
+
+
+def _by_replacement(word, merges):
+    text = " ".join(word)
+    for first, second in merges:
+        text = text.replace(f"{first} {second}", first + second)
+    return text.split()
+
+
 _LOW = [("l", "o"), ("lo", "w"), ("e", "r"), ("low", "er")]
 _CROSSED = [("b", "c"), ("a", "b"), ("ab", "c")]
 
@@ -93,6 +130,9 @@ ENCODE_WORD = Exercise(
         ("lower", _LOW),
         ("lolow", _LOW),
         ("abc", _CROSSED),
+        ("abc", [("b", "c"), ("a", "bc"), ("a", "b")]),
+        ("cab", [("c", "a"), ("a", "b")]),
+        ("abca", [("a", "b"), ("b", "c"), ("c", "a")]),
         ("abab", [("a", "b")]),
         ("aaaa", [("a", "a"), ("aa", "aa")]),
         ("aaa", [("a", "a")]),
@@ -103,6 +143,16 @@ ENCODE_WORD = Exercise(
             _longest_match,
             "that takes the longest known token each time. Merges go in the order in which "
             "they were learned, and an early one may destroy what a later one needs.",
+        ),
+        (
+            _leftmost,
+            "you merge whichever pair stands first in the word. Go by the list instead: its "
+            "first merge, wherever the pair stands, then its second, and so on.",
+        ),
+        (
+            _by_replacement,
+            "you replace text, and that also finds the end of one token beside the beginning "
+            "of the next. Compare whole tokens.",
         ),
         (
             _in_order_once,
@@ -124,7 +174,7 @@ def utf8_length(sign):
 
 UTF8_LENGTH = Exercise(
     solution=utf8_length,
-    inputs=[(sign,) for sign in "a~éα߿ࠀ€猫\uffff😀🦊\U0010ffff"],
+    inputs=[(sign,) for sign in "a~\x7f\x80éα߿ࠀ€猫\uffff\U00010000😀🦊\U0010ffff"],
     mistakes=[
         (
             lambda sign: len(sign.encode("utf-16-le")),
@@ -199,7 +249,7 @@ def learn_merges(words, n_merges):
     return merges
 
 
-def _learn_variant(weigh=True, stop=True, greatest=True):
+def _learn_variant(weigh=True, stop=True, choose=max):
     """Make the solution with one of its parts changed."""
 
     def variant(words, n_merges):
@@ -213,8 +263,8 @@ def _learn_variant(weigh=True, stop=True, greatest=True):
             if stop and not counts:
                 break
             most = max(counts.values())
-            ties = sorted(pair for pair in counts if counts[pair] == most)
-            best = ties[-1] if greatest else ties[0]
+            ties = [pair for pair in counts if counts[pair] == most]
+            best = choose(ties)
             merges.append(best)
             spelled = {
                 word: merge_pair(tokens, best, "".join(best))
@@ -231,6 +281,7 @@ LEARN_MERGES = Exercise(
         ({"a": 1}, 1),
         ({"ab": 1}, 1),
         ({"ab": 2, "cd": 2}, 1),
+        ({"bc": 1, "ab": 1, "cd": 1}, 1),
         ({"ab": 1, "cd": 3, "ad": 1}, 2),
         ({"ab": 1, "ac": 1, "bc": 5}, 3),
         ({"low": 5, "lower": 2, "newest": 6, "widest": 3}, 1),
@@ -248,8 +299,13 @@ LEARN_MERGES = Exercise(
             "when every word is a single token there is no pair left. Stop there.",
         ),
         (
-            _learn_variant(greatest=False),
+            _learn_variant(choose=min),
             "of pairs that are equally frequent, take the greatest.",
+        ),
+        (
+            _learn_variant(choose=lambda ties: ties[0]),
+            "of pairs that are equally frequent you take the one counted first. Take the "
+            "greatest: let max compare (count, pair).",
         ),
     ],
 )

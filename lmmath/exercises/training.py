@@ -3,9 +3,10 @@
 import numpy as np
 
 from lmmath.attention import softmax
+from lmmath.exercises._draws import Draws
 from lmmath.exercises._judge import Exercise
 
-_rng = np.random.default_rng(6)
+_rng = Draws(6)
 
 
 def perplexity(probabilities):
@@ -100,18 +101,25 @@ def adam_step(theta, gradient, m, v, t, learning_rate):
     return theta - learning_rate * m_hat / (np.sqrt(v_hat) + 1e-8)
 
 
-def _adam_variant(correct_m=True, correct_v=True, root=True, use_gradient=False):
+def _adam_variant(
+    correct_m=True,
+    correct_v=True,
+    root=True,
+    use_gradient=False,
+    outside=1e-8,
+    inside=0.0,
+    later=0,
+):
     """Make the solution with one of its parts changed."""
 
     def variant(theta, gradient, m, v, t, learning_rate):
+        t = t + later
         m = 0.9 * m + 0.1 * gradient
         v = 0.999 * v + 0.001 * gradient**2
         m_hat = m / (1 - 0.9**t) if correct_m else m
         v_hat = v / (1 - 0.999**t) if correct_v else v
-        size = np.sqrt(v_hat) if root else v_hat
-        return theta - learning_rate * (gradient if use_gradient else m_hat) / (
-            size + 1e-8
-        )
+        size = (np.sqrt(v_hat + inside) if root else v_hat) + outside
+        return theta - learning_rate * (gradient if use_gradient else m_hat) / size
 
     return variant
 
@@ -120,6 +128,10 @@ def _adam_inputs():
     one, zero = np.ones(1), np.zeros(1)
     yield zero, one, zero, zero, 1, 0.1
     yield one, -2 * one, zero, zero, 1, 0.1
+    # Where nothing or little pulls, epsilon and its place matter.
+    yield one, zero, zero, zero, 1, 0.1
+    yield one, 1e-6 * one, zero, zero, 1, 0.1
+    yield one, 1e-8 * one, zero, zero, 1, 0.1
     for n in (1, 2, 3, 5):
         for t in (2, 7, 50):
             theta, gradient, m = _rng.normal(size=(3, n))
@@ -137,6 +149,22 @@ ADAM_STEP = Exercise(
         (
             _adam_variant(correct_v=False),
             "you correct m but not v. Both averages begin at zero.",
+        ),
+        (
+            _adam_variant(outside=0.0),
+            "epsilon is missing. Where the gradient was always 0, you divide 0 by 0.",
+        ),
+        (
+            _adam_variant(outside=0.0, inside=1e-8),
+            "epsilon is added to the root, not under it.",
+        ),
+        (
+            _adam_variant(later=1),
+            "t counts from 1 already: the first step has t = 1. You correct with t + 1.",
+        ),
+        (
+            _adam_variant(later=-1),
+            "t counts from 1, so at the first step 1 − β ** (t − 1) is zero. Correct with t.",
         ),
         (_adam_variant(root=False), "divide by the square root of the corrected v."),
         (

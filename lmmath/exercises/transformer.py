@@ -3,10 +3,11 @@
 import numpy as np
 
 from lmmath.attention import merge_heads, scaled_dot_product_attention, split_heads
+from lmmath.exercises._draws import Draws
 from lmmath.exercises._judge import Exercise
 from lmmath.neurons import gelu
 
-_rng = np.random.default_rng(5)
+_rng = Draws(5)
 
 
 def normalized(x, eps):
@@ -51,6 +52,26 @@ NORMALIZED = Exercise(
         (
             lambda x, eps: x / np.sqrt(np.mean(x**2, axis=-1, keepdims=True) + eps),
             "that is an RMS norm. A layer norm subtracts the mean first.",
+        ),
+        (
+            lambda x, eps: (x - x.mean(-1)) / np.sqrt(x.var(-1) + eps),
+            "the mean of each row must stay a column, or NumPy takes it for a row: use "
+            "keepdims=True.",
+        ),
+        (
+            lambda x, eps: (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1) + eps),
+            "the variance of each row must stay a column, as the mean does: use "
+            "keepdims=True.",
+        ),
+        (
+            lambda x, eps: (x - x.mean(-1, keepdims=True)) / x.std(-1, keepdims=True),
+            "eps is missing. Add it to the variance, or a row of equal numbers is divided by "
+            "zero.",
+        ),
+        (
+            lambda x, eps: (x - x.mean()) / np.sqrt(x.var() + eps),
+            "you take one mean and one variance of the whole array. Each row has its own: "
+            "give an axis.",
         ),
     ],
 )
