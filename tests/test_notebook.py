@@ -17,7 +17,7 @@ def test_a_long_docstring_is_cut_to_its_first_line():
     shown = show_source(attention.softmax).source
     assert '    r"""Turn scores into positive weights that sum to one."""\n' in shown
     assert "Parameters" not in shown
-    assert "return exponentials * (1 / xp.sum(" in shown
+    assert "return exponentials * (1 / " in shown
 
 
 def test_the_rest_of_a_function_is_shown_as_it_is():
