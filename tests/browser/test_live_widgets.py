@@ -1,5 +1,6 @@
 """Widgets on pages that Sphinx builds from notebooks: alive, and without a kernel."""
 
+import json
 import os
 import re
 import subprocess
@@ -400,7 +401,7 @@ def test_a_widget_whose_data_do_not_arrive_says_so(chromium, address, answer):
 
 def test_modules_styles_and_data_are_files_once(built):
     files = [path for path in (built / "html" / "_static" / "widgets").iterdir()
-             if path.stem != "host"]  # fmt: skip
+             if path.stem not in ("host", "modules")]  # fmt: skip
     contents = [path.read_bytes() for path in files]
     assert len(set(contents)) == len(files)
     assert sorted(path.suffix for path in files) == (
@@ -408,6 +409,10 @@ def test_modules_styles_and_data_are_files_once(built):
     )
     assert b"\xff\x00" in contents
     assert b"\x01\x02\x03" in contents
+    modules = json.loads(
+        (built / "html/_static/widgets/modules.json").read_text("utf-8")
+    )
+    assert {entry["module"] for entry in modules.values()} <= {p.name for p in files}
 
 
 def test_a_widget_that_cannot_be_hosted_is_the_only_warning(built):

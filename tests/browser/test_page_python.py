@@ -170,7 +170,7 @@ def test_an_error_shows_the_line_of_the_reader_first(chapter):
     trace.locator("summary").click()
     assert "running.py" not in trace.inner_text()
     run(chapter, cell, "x = <b>1</b>")
-    assert "SyntaxError" in cell.locator(".error").inner_text()
+    assert "SyntaxError" in cell.locator(".error").text_content()
     assert cell.locator(".error b").count() == 0
 
 
@@ -296,7 +296,7 @@ def test_html_of_the_readers_own_runs_no_script(careless_page, strict_site):
     )
     cell = any_cell(page)
     run(page, cell, f"from IPython.display import HTML\nHTML({html!r})")
-    cell.get_by_text("shown").wait_for()
+    cell.locator(".cell_output p").wait_for()
     page.wait_for_timeout(300)
     assert "Attention" in page.title()
 
