@@ -137,13 +137,14 @@ export class Cell {
     if (!this.#editor) buttons.push(["edit", "Edit"]);
     if (this.#editor || !this.output.isPublished) buttons.push(["reset", "Reset"]);
     if (this.page.hasAbove(this)) buttons.push(["above", "Run all above"]);
-    const old = [...this.#bar.querySelectorAll("[data-do]")];
-    const same = old.length === buttons.length && buttons.every(([action], i) => old[i].dataset.do === action);
-    if (same) return;
-    const focused = document.activeElement?.dataset?.do;
-    const hadFocus = old.includes(document.activeElement);
-    for (const button of old) button.remove();
-    this.#status.before(...buttons.map(([action, text]) => makeButton(action, text)));
-    if (hadFocus) (this.#bar.querySelector(`[data-do=${focused}]`) ?? this.#bar.querySelector("button")).focus();
+    const wanted = buttons.map(([action]) => action);
+    const hadFocus = this.#bar.contains(document.activeElement);
+    // What stays is left where it is: a reader may be about to press it.
+    for (const old of this.#bar.querySelectorAll("[data-do]")) if (!wanted.includes(old.dataset.do)) old.remove();
+    buttons.forEach(([action, text], i) => {
+      const here = this.#bar.children[i];
+      if (here.dataset.do !== action) here.before(makeButton(action, text));
+    });
+    if (hadFocus && !this.#bar.contains(document.activeElement)) this.#bar.querySelector("button").focus();
   }
 }
