@@ -12,19 +12,21 @@ CHAPTERS := $(wildcard book/*.ipynb)
 PAGES := $(CHAPTERS) bench/results.md $(wildcard book/*.md book/*.bib book/_templates/*) _config.yml _toc.yml
 STATIC := $(shell find book/_static -type f)
 
-.PHONY: help book serve lab links test lint units notebooks-test browser browser-test notebooks bench clean
+.PHONY: help book serve lab links test lint units notebooks-test browser browser-test page-test notebooks bench clean
 
 # As many processes as processors, with one thread each: threads of several processes that wait
 # for each other take many times as long.
-book units notebooks-test browser-test notebooks bench: export OMP_NUM_THREADS := 1
-book units notebooks-test browser-test notebooks bench: export OPENBLAS_NUM_THREADS := 1
+book units notebooks-test browser-test page-test notebooks bench: export OMP_NUM_THREADS := 1
+book units notebooks-test browser-test page-test notebooks bench: export OPENBLAS_NUM_THREADS := 1
 PYTEST := $(BIN)/python -m pytest -q -n auto
+IN_THE_PAGE := tests/browser/test_chapters_in_the_page.py
 
 help:
 	@echo 'make book       build the site (the first time, install what it needs)'
 	@echo 'make serve      build the site and serve it on localhost'
 	@echo 'make lab        open the chapters in JupyterLab'
 	@echo 'make test       run every test'
+	@echo 'make page-test  run every chapter in a page (some ten minutes)'
 	@echo 'make links      ask every site that the book links to whether the page is there'
 	@echo 'make notebooks  run every chapter again and keep its printed results'
 	@echo 'make bench      measure the package beside others, for the appendix (some minutes)'
@@ -111,7 +113,11 @@ browser: $(INSTALLED)
 	@$(BIN)/python tools/browser.py
 
 browser-test: browser book
-	$(PYTEST) --dist loadfile tests/browser
+	$(PYTEST) --dist loadfile tests/browser --ignore $(IN_THE_PAGE)
+
+# All chapters, cell by cell, in a page's Python: some ten minutes.
+page-test: browser book
+	$(PYTEST) $(IN_THE_PAGE)
 
 # --- side by side with others ---
 
